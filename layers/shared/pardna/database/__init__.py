@@ -1,0 +1,1 @@
+"""PostgreSQL: tenant sessions, the migration runner and the migrations themselves."""

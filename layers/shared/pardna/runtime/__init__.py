@@ -1,0 +1,1 @@
+"""What every capability runs on: settings, logs, clients, errors, limits, keys, envelopes."""

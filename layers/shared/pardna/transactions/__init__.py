@@ -1,0 +1,1 @@
+"""The canonical transaction: one money movement as one side reports it, and its store."""

@@ -1,0 +1,263 @@
+"""The canonical transaction: one movement of money as one side of it reports it.
+
+Identity rule. `source` is the account at the provider (``stripe:acct_1``, ``ncb:001-12345``),
+never the channel that brought the bytes; `external_id` is the provider's money object
+(``txn_…``, the bank's entry reference), never an event or file id. Together with the tenant they
+*are* the transaction: `transaction_id` is computed from them, by every part, without asking.
+
+Version rule. The same content again changes nothing. Different content (a report brings the fee
+that a webhook lacked) is the next version; what a later, poorer report does not know is kept
+(`merge`), so that the order in which channels deliver does not matter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass, replace
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from pardna.money.model import Money, exponent
+from pardna.runtime.errors import InvalidInput
+
+_TENANT = re.compile(r"[a-z0-9](?:[a-z0-9-]{1,38})[a-z0-9]")
+_SOURCE = re.compile(r"[a-z0-9_]{2,20}:[A-Za-z0-9._/-]{1,64}")
+TEXT_MAX = 500
+REFERENCES_MAX = 50
+
+
+class Side(StrEnum):
+    """Who reports: our own books, the payment provider, or the bank."""
+
+    INTERNAL = "internal"
+    PSP = "psp"
+    BANK = "bank"
+
+
+class Kind(StrEnum):
+    """What the money did."""
+
+    CHARGE = "charge"
+    REFUND = "refund"
+    FEE = "fee"
+    PAYOUT = "payout"
+    DISPUTE = "dispute"
+    DISPUTE_REVERSAL = "dispute_reversal"
+    TRANSFER = "transfer"
+    ADJUSTMENT = "adjustment"
+    CONTRIBUTION = "contribution"
+    DRAW = "draw"
+
+
+class Strength(StrEnum):
+    """Whether a reference alone identifies the payment."""
+
+    STRONG = "strong"
+    WEAK = "weak"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Reference:
+    """A reference that the record carries, e.g. ``Reference("charge", "ch_1", STRONG)``.
+
+    Types in use: contribution, draw, charge, payment_intent, payout, refund, dispute, end_to_end,
+    bank_reference, payment_reference, text.
+    """
+
+    type: str
+    value: str
+    strength: Strength = Strength.WEAK
+
+
+@dataclass(frozen=True, slots=True)
+class Counterparty:
+    """The other party, as the record names it; personal data, never logged."""
+
+    name: str = ""
+    account: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """One movement. Amounts are signed integers of minor units: money to us is positive.
+
+    `amount_minor` is what moved on `account`; for a PSP record `gross_minor - fee_minor =
+    net_minor` where known (None means *not known yet*, zero means *none*). `batch_id` is the
+    provider's payout that settles it. `raw_sha256` and `raw_position` lead back to the bytes; they
+    are provenance, not content: the same movement in another file is the same version.
+    """
+
+    tenant_id: str
+    source: str
+    external_id: str
+    side: Side
+    kind: Kind
+    amount_minor: int
+    currency: str
+    occurred_at: datetime
+    raw_sha256: str
+    raw_position: str
+    value_date: date | None = None
+    account: str = ""
+    gross_minor: int | None = None
+    fee_minor: int | None = None
+    net_minor: int | None = None
+    counterparty: Counterparty = Counterparty()
+    description: str = ""
+    references: tuple[Reference, ...] = ()
+    batch_id: str = ""
+
+    def __post_init__(self) -> None:
+        problems = list(_problems(self))
+        if problems:
+            raise InvalidInput("transaction.invalid", "; ".join(problems))
+
+    @property
+    def transaction_id(self) -> str:
+        """See `transaction_id`."""
+        return transaction_id(self.tenant_id, self.source, self.external_id)
+
+    @property
+    def amount(self) -> Money:
+        """The amount as money."""
+        return Money(self.amount_minor, self.currency)
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 over everything but provenance; equal hashes mean nothing new was said."""
+        content = to_dict(self)
+        del content["raw_sha256"], content["raw_position"]
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def transaction_id(tenant_id: str, source: str, external_id: str) -> str:
+    """The UUID (version 8, RFC 9562) that tenant, source and external id determine."""
+    digest = hashlib.sha256("\x1f".join((tenant_id, source, external_id)).encode()).digest()
+    value = int.from_bytes(digest[:16], "big")
+    value = (value & ~(0xF << 76)) | (0x8 << 76)
+    value = (value & ~(0b11 << 62)) | (0b10 << 62)
+    return str(UUID(int=value))
+
+
+def merge(old: Transaction, new: Transaction) -> Transaction:
+    """What is known after both records have been heard, whichever came first.
+
+    Field by field the choice is a maximum over a total order, hence commutative, associative and
+    idempotent: three routes in six orders end in one content. The four amounts are one fact and
+    travel together (the record that knows more of them wins); texts prefer the longer; instants
+    the earliest; references are united. Provenance is `new`'s.
+
+    Raises InvalidInput ``transaction.contradiction`` when the records cannot be one movement: a
+    provider does not turn one money object into another kind, side or currency.
+    """
+    for field in ("tenant_id", "source", "external_id", "side", "kind", "currency"):
+        if getattr(old, field) != getattr(new, field):
+            raise InvalidInput(
+                "transaction.contradiction",
+                f"{field} of {new.source}/{new.external_id} was {getattr(old, field)}",
+            )
+    amounts = max(_amounts(old), _amounts(new), key=_amounts_order)
+    dates = [d for d in (old.value_date, new.value_date) if d is not None]
+    return replace(
+        new,
+        amount_minor=amounts[0] or 0,
+        gross_minor=amounts[1],
+        fee_minor=amounts[2],
+        net_minor=amounts[3],
+        occurred_at=min(old.occurred_at, new.occurred_at),
+        value_date=max(dates) if dates else None,
+        account=_fuller(old.account, new.account),
+        counterparty=Counterparty(
+            _fuller(old.counterparty.name, new.counterparty.name),
+            _fuller(old.counterparty.account, new.counterparty.account),
+        ),
+        description=_fuller(old.description, new.description),
+        references=tuple(sorted({*old.references, *new.references})[:REFERENCES_MAX]),
+        batch_id=_fuller(old.batch_id, new.batch_id),
+    )
+
+
+_Amounts = tuple[int | None, int | None, int | None, int | None]
+
+
+def _amounts(t: Transaction) -> _Amounts:
+    return t.amount_minor, t.gross_minor, t.fee_minor, t.net_minor
+
+
+def _amounts_order(amounts: _Amounts) -> tuple[int, tuple[int, ...]]:
+    known = sum(a is not None for a in amounts)
+    return known, tuple(-(2**63) if a is None else a for a in amounts)
+
+
+def _fuller(first: str, second: str) -> str:
+    return max(first, second, key=lambda text: (len(text), text))
+
+
+def _problems(t: Transaction) -> list[str]:
+    """Everything wrong with a transaction, in words; empty when it is sound."""
+    found = []
+    if not _TENANT.fullmatch(t.tenant_id):
+        found.append("tenant_id is not a tenant's name")
+    if not _SOURCE.fullmatch(t.source):
+        found.append("source is not provider:account")
+    if not 1 <= len(t.external_id) <= 200 or not t.external_id.isprintable():
+        found.append("external_id must be 1 to 200 printable characters")
+    amounts = (t.amount_minor, t.gross_minor, t.fee_minor, t.net_minor)
+    if any(a is not None and (type(a) is not int or abs(a) >= 2**63) for a in amounts):
+        found.append("amounts are 64-bit integers of minor units")
+    elif None not in (t.gross_minor, t.fee_minor, t.net_minor) and (
+        (t.gross_minor or 0) - (t.fee_minor or 0) != t.net_minor
+    ):
+        found.append("gross - fee is not net")
+    try:
+        exponent(t.currency)
+    except ValueError:
+        found.append("currency is not an ISO 4217 code")
+    if t.occurred_at.tzinfo is None:
+        found.append("occurred_at needs a zone")
+    if not re.fullmatch(r"[0-9a-f]{64}", t.raw_sha256):
+        found.append("raw_sha256 is not a SHA-256")
+    if len(t.references) > REFERENCES_MAX or any(len(r.value) > 200 for r in t.references):
+        found.append(f"at most {REFERENCES_MAX} references of 200 characters")
+    texts = (t.description, t.account, t.batch_id, t.counterparty.name, t.counterparty.account)
+    if any(len(text) > TEXT_MAX or "\x00" in text for text in texts):
+        found.append(f"texts are at most {TEXT_MAX} characters without NUL")
+    return found
+
+
+def to_dict(transaction: Transaction) -> dict[str, Any]:
+    """Plain JSON types; instants ISO 8601, references sorted, so that equal is equal bytes."""
+    plain = asdict(transaction)
+    plain["side"], plain["kind"] = transaction.side.value, transaction.kind.value
+    plain["occurred_at"] = transaction.occurred_at.isoformat()
+    plain["value_date"] = transaction.value_date.isoformat() if transaction.value_date else None
+    plain["references"] = [
+        {"type": r.type, "value": r.value, "strength": r.strength.value}
+        for r in sorted(transaction.references)
+    ]
+    return plain
+
+
+def from_dict(plain: dict[str, Any]) -> Transaction:
+    """The inverse of `to_dict`; raises InvalidInput for anything else."""
+    try:
+        fields = dict(plain)
+        fields["side"], fields["kind"] = Side(fields["side"]), Kind(fields["kind"])
+        fields["occurred_at"] = datetime.fromisoformat(fields["occurred_at"])
+        value_date = fields.get("value_date")
+        fields["value_date"] = date.fromisoformat(value_date) if value_date else None
+        fields["counterparty"] = Counterparty(**fields.get("counterparty", {}))
+        fields["references"] = tuple(
+            Reference(r["type"], r["value"], Strength(r["strength"]))
+            for r in fields.get("references", ())
+        )
+        return Transaction(**fields)
+    except InvalidInput:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidInput("transaction.unreadable", f"not a transaction: {error}") from error

@@ -1,0 +1,45 @@
+"""Fixtures that every test may use. Servers are started here, on loopback, and stopped here."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+for entry in (str(ROOT), str(ROOT / "layers" / "shared")):
+    if entry not in sys.path:
+        sys.path.insert(0, entry)
+
+os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
+os.environ.setdefault("AWS_REGION", "us-east-1")
+os.environ.setdefault("AWS_ACCESS_KEY_ID", "testing")
+os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "testing")
+os.environ.setdefault("AWS_XRAY_SDK_ENABLED", "false")
+os.environ.setdefault("POWERTOOLS_TRACE_DISABLED", "true")
+os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "Pardna")
+
+from pardna.runtime import limits  # noqa: E402  (the path must be set first)
+
+limits.install()
+
+from tests.support.postgres import Cluster, TestDatabase, running_cluster  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL server of this test session's own."""
+    with running_cluster() as running:
+        yield running
+
+
+@pytest.fixture
+def database(cluster: Cluster) -> Iterator[TestDatabase]:
+    """A freshly migrated database of the test's own."""
+    made = cluster.clone(f"test_{secrets.token_hex(6)}")
+    yield made
+    cluster.drop(made)
