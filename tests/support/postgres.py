@@ -6,13 +6,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
-from local.postgres import ADMIN, SUPERUSER, PostgresServer, free_port
+from local.postgres_server import ADMIN, SUPERUSER, PostgresServer, free_port
 from pardna.database import migrate
 from pardna.database.session import Database
 
@@ -28,6 +28,7 @@ class TestDatabase:
 
     server: PostgresServer
     name: str
+    sessions: list[Database] = field(default_factory=list)
 
     @property
     def runtime_conninfo(self) -> str:
@@ -46,7 +47,8 @@ class TestDatabase:
 
     def session(self) -> Database:
         """The product's own door, as the runtime role."""
-        return Database(lambda: self.runtime_conninfo)
+        self.sessions.append(Database(lambda: self.runtime_conninfo))
+        return self.sessions[-1]
 
 
 class Cluster:
@@ -67,6 +69,8 @@ class Cluster:
 
     def drop(self, database: TestDatabase) -> None:
         """Remove a clone and whoever is still connected to it."""
+        for session in database.sessions:
+            session.close()
         with psycopg.connect(
             self.server.conninfo("postgres", SUPERUSER), autocommit=True
         ) as connection:

@@ -29,6 +29,7 @@ class Database:
     def __init__(self, conninfo: Callable[[], str]) -> None:
         self._conninfo = conninfo
         self._held = local()
+        self._opened: list[Connection] = []
 
     @contextmanager
     def transaction(self, tenant_id: str, principal: str) -> Iterator[Connection]:
@@ -46,11 +47,9 @@ class Database:
             raise Unavailable("database.unavailable", "the database did not answer") from error
 
     def close(self) -> None:
-        """Close this thread's connection, if it has one."""
-        held: Connection | None = getattr(self._held, "connection", None)
-        if held is not None:
-            held.close()
-            self._held.connection = None
+        """Close every connection that any thread opened."""
+        while self._opened:
+            self._opened.pop().close()
 
     def _connection(self) -> Connection:
         held: Connection | None = getattr(self._held, "connection", None)
@@ -62,6 +61,7 @@ class Database:
             except psycopg.OperationalError as error:
                 raise Unavailable("database.unavailable", "the database did not answer") from error
             self._held.connection = held
+            self._opened = [c for c in self._opened if not c.closed] + [held]
         return held
 
 
