@@ -1,0 +1,78 @@
+"""The listable kinds of object: how each is produced from the records, and found by id."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from local.psp import objects
+from local.psp.balance import balance_transactions
+from local.psp.records import Json, Records
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One kind: its noun for error texts, the filters of its list, and its rows, newest first."""
+
+    noun: str
+    filters: frozenset[str]
+    rows: Callable[[Records], list[Json]]
+
+
+def _shaped(rows: str, shape: Callable[[Records, Json], Json]) -> Callable[[Records], list[Json]]:
+    def produce(records: Records) -> list[Json]:
+        shaped = [shape(records, one) for one in getattr(records, rows).values()]
+        return sorted(shaped, key=lambda one: (one["created"], one["id"]), reverse=True)
+
+    return produce
+
+
+RESOURCES = {
+    "balance_transactions": Resource(
+        "balance transaction",
+        frozenset({"type", "currency", "created", "available_on", "source", "payout"}),
+        balance_transactions,
+    ),
+    "charges": Resource(
+        "charge",
+        frozenset({"customer", "payment_intent", "created"}),
+        _shaped("charges", objects.charge),
+    ),
+    "refunds": Resource(
+        "refund",
+        frozenset({"charge", "payment_intent", "created"}),
+        _shaped("refunds", objects.refund),
+    ),
+    "disputes": Resource(
+        "dispute",
+        frozenset({"charge", "payment_intent", "created"}),
+        _shaped("disputes", objects.dispute),
+    ),
+    "payouts": Resource(
+        "payout",
+        frozenset({"status", "arrival_date", "created", "destination"}),
+        _shaped("payouts", objects.payout),
+    ),
+}
+# Which list holds an id, by its prefix.
+_BY_PREFIX = {
+    "txn_": "balance_transactions",
+    "ch_": "charges",
+    "re_": "refunds",
+    "dp_": "disputes",
+    "po_": "payouts",
+}
+
+
+def find(records: Records, identifier: str) -> Json | None:
+    """The object with this id, whatever its kind."""
+    name = _BY_PREFIX.get(identifier.split("_")[0] + "_")
+    return find_in(RESOURCES[name], records, identifier) if name else None
+
+
+def find_in(resource: Resource, records: Records, identifier: str) -> Json | None:
+    """The object of one kind with this id."""
+    for one in resource.rows(records):
+        if one["id"] == identifier:
+            return one
+    return None
