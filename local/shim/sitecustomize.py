@@ -1,0 +1,33 @@
+"""Keep a stand-in inside its home: its store file and its listening address.
+
+localstripe writes its store to one fixed path and listens on every interface. Put first on the
+path of that process (and of no other), this moves the file below the home and the socket to
+loopback, without touching or importing the program.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import socket
+from typing import Any
+
+_FROM = "/tmp/localstripe.pickle"
+_TO = os.environ.get("PARDNA_STRIPE_STORE", "")
+_open = builtins.open
+_bind = socket.socket.bind
+
+
+def _open_here(file: Any, *args: Any, **kwargs: Any) -> Any:
+    return _open(_TO if file == _FROM else file, *args, **kwargs)
+
+
+def _bind_loopback(self: socket.socket, address: Any) -> None:
+    if self.family == socket.AF_INET6 and address[0] == "::":
+        address = ("::ffff:127.0.0.1", *address[1:])
+    _bind(self, address)
+
+
+if _TO:
+    builtins.open = _open_here
+    socket.socket.bind = _bind_loopback  # type: ignore[method-assign,assignment]
