@@ -49,8 +49,9 @@ def running_localstripe(store: Path, port: int = 0) -> Iterator[Running]:
         raise DidNotStart(f"{program} is missing: run `make setup`")
     environment = {
         **os.environ,
-        "PYTHONPATH": str(Path(__file__).parent / "stripe_store"),
-        "LOCALSTRIPE_STORE": str(store),
+        # Moves its one fixed store file here, and the socket to the loopback address.
+        "PYTHONPATH": str(_ROOT / "local" / "shim"),
+        "PARDNA_STRIPE_STORE": str(store),
     }
     log = store.with_suffix(".log")
     with log.open("w") as output:

@@ -66,7 +66,7 @@ _BY_PREFIX = {
 
 def find(records: Records, identifier: str) -> Json | None:
     """The object with this id, whatever its kind."""
-    name = _BY_PREFIX.get(identifier.split("_")[0] + "_")
+    name = _BY_PREFIX.get(identifier.partition("_")[0] + "_")
     return find_in(RESOURCES[name], records, identifier) if name else None
 
 
