@@ -1,0 +1,190 @@
+"""One way to a partner's SFTP server: the host key is pinned, nothing is ever trusted on sight.
+
+Both directions use it: files that are pulled, and payment files that are sent. A host that shows
+another key than the pinned one is an error that nobody retries; a host that does not answer is one
+that may be tried again.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import paramiko
+
+from pardna.runtime.errors import InvalidInput, Unavailable, UntrustedHost
+
+_KEY_TYPES: tuple[type[paramiko.PKey], ...] = (
+    paramiko.Ed25519Key,
+    paramiko.ECDSAKey,
+    paramiko.RSAKey,
+)
+#: Signature algorithms that a host key type may answer with (RFC 8332 for RSA).
+_ALGORITHMS = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds to wait for the connection, for the handshake and sign-in, and for each read."""
+
+    connect_seconds: float = 10.0
+    handshake_seconds: float = 15.0
+    read_seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedKey:
+    """A host key as ``known_hosts`` writes it, without the host: ``ssh-ed25519 AAAA…``."""
+
+    type: str
+    blob: bytes
+
+    @classmethod
+    def parse(cls, text: str) -> PinnedKey:
+        """Raises InvalidInput ``sftp.host_key`` when the text is not a public key."""
+        parts = text.split()
+        try:
+            key = cls(parts[0], base64.b64decode(parts[1], validate=True))
+            size = int.from_bytes(key.blob[:4], "big")
+        except (IndexError, binascii.Error, ValueError):
+            raise InvalidInput("sftp.host_key", "the pinned host key is unreadable") from None
+        if not key.blob or key.blob[4 : 4 + size] != key.type.encode():
+            raise InvalidInput("sftp.host_key", "the pinned host key is unreadable")
+        return key
+
+
+@contextmanager
+def connect(
+    host: str,
+    port: int,
+    user: str,
+    host_key: str,
+    *,
+    private_key_pem: str = "",
+    password: str = "",
+    timeouts: Timeouts = Timeouts(),
+) -> Iterator[paramiko.SFTPClient]:
+    """An SFTP session with `host`, which must prove that it holds the pinned `host_key`.
+
+    `host_key` holds one public key a line, so that an announced rotation can be pinned beside the
+    old key. Raises UntrustedHost ``sftp.host_key_changed`` for any other key, Unavailable
+    ``sftp.unavailable`` when the host cannot be reached or the line breaks while the session is
+    in use, ``sftp.sign_in_refused`` when it does not accept our key or password, InvalidInput when
+    what we were configured with cannot be read. Errors about a file (FileNotFoundError and other
+    OSErrors of the server's answer) pass through.
+    """
+    pinned = [PinnedKey.parse(line) for line in host_key.splitlines() if line.strip()]
+    if not pinned:
+        raise InvalidInput("sftp.host_key", "no host key is pinned")
+    key = load_private_key(private_key_pem) if private_key_pem else None
+    transport = _open(host, port, pinned, timeouts)
+    try:
+        _sign_in(transport, user, key, password)
+        with _lines_may_break():
+            client = paramiko.SFTPClient.from_transport(transport)
+        if client is None:
+            raise Unavailable("sftp.unavailable", "the host offers no SFTP")
+        channel = client.get_channel()
+        if channel is not None:
+            channel.settimeout(timeouts.read_seconds)
+        with _lines_may_break():
+            yield client
+    finally:
+        transport.close()
+
+
+def load_private_key(pem: str) -> paramiko.PKey:
+    """A private key from its text; raises InvalidInput ``sftp.private_key``, never showing it."""
+    for key_type in _KEY_TYPES:
+        try:
+            return key_type.from_private_key(io.StringIO(pem))
+        except (paramiko.SSHException, ValueError):
+            continue
+    raise InvalidInput("sftp.private_key", "the private key is unreadable or of an unknown type")
+
+
+def _open(host: str, port: int, pinned: list[PinnedKey], timeouts: Timeouts) -> paramiko.Transport:
+    """A transport whose other end has proved one of the pinned keys."""
+    with _lines_may_break():
+        line = socket.create_connection((host, port), timeout=timeouts.connect_seconds)
+    try:
+        transport = paramiko.Transport(line)
+    except BaseException:
+        line.close()
+        raise
+    try:
+        transport.daemon = True
+        transport.banner_timeout = timeouts.handshake_seconds
+        transport.auth_timeout = timeouts.handshake_seconds
+        wanted = [a for p in pinned for a in _ALGORITHMS.get(p.type, (p.type,))]
+        _ask_for(transport, wanted)
+        _shake_hands(transport, timeouts.handshake_seconds)
+        shown = transport.get_remote_server_key()
+        if not any(shown.asbytes() == p.blob for p in pinned):
+            raise _changed()
+    except BaseException:
+        transport.close()
+        raise
+    return transport
+
+
+def _ask_for(transport: paramiko.Transport, algorithms: list[str]) -> None:
+    """Offer only what the pinned keys can answer, or a host with several keys shows another."""
+    options = transport.get_security_options()
+    offered = [a for a in options.key_types if a in algorithms]
+    if not offered:
+        raise InvalidInput("sftp.host_key", "the pinned host key is of an unsupported type")
+    options.key_types = offered
+
+
+def _shake_hands(transport: paramiko.Transport, seconds: float) -> None:
+    try:
+        transport.start_client(timeout=seconds)
+    except paramiko.ssh_exception.IncompatiblePeer as error:
+        if "host key" in str(error):
+            raise _changed() from None
+        raise Unavailable("sftp.unavailable", "the host speaks no cipher that we do") from error
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        raise Unavailable("sftp.unavailable", "the host did not complete the handshake") from error
+
+
+def _changed() -> UntrustedHost:
+    return UntrustedHost("sftp.host_key_changed", "the host showed another key than the pinned one")
+
+
+def _sign_in(
+    transport: paramiko.Transport, user: str, key: paramiko.PKey | None, password: str
+) -> None:
+    try:
+        if key is not None:
+            transport.auth_publickey(user, key)
+        else:
+            transport.auth_password(user, password, fallback=False)
+    except paramiko.AuthenticationException as error:
+        raise Unavailable("sftp.sign_in_refused", "the host refused our sign-in") from error
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        raise Unavailable("sftp.unavailable", "the line broke while signing in") from error
+
+
+@contextmanager
+def _lines_may_break() -> Iterator[None]:
+    """Name a broken line; a server's answer about a file is not one and passes through."""
+    try:
+        yield
+    except (paramiko.SSHException, EOFError, TimeoutError, ConnectionError) as error:
+        raise Unavailable("sftp.unavailable", "the line to the host broke") from error
+    except socket.gaierror as error:
+        raise Unavailable("sftp.unavailable", "the host's name is unknown") from error
+    except OSError as error:
+        if str(error) == "Socket is closed" or (error.errno or 0) in _LINE_ERRNOS:
+            raise Unavailable("sftp.unavailable", "the line to the host broke") from error
+        raise
+
+
+#: EPIPE, EHOSTUNREACH, ENETUNREACH, EBADF: errors of the line that are not ConnectionErrors.
+_LINE_ERRNOS = frozenset({9, 32, 101, 113})
