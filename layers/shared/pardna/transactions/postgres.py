@@ -1,0 +1,355 @@
+"""The transaction store in PostgreSQL: heads under row locks, versions, quarantine, outbox.
+
+How ten writers of one identity stay in line. First every identity of the batch is inserted, in id
+order, with ON CONFLICT DO NOTHING: a writer that meets another's uncommitted row waits for it.
+Only then are the rows that existed locked, in id order too. A writer that holds a row lock thus
+never waits for an insert, so two writers cannot wait for each other. Both passes work on arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from psycopg import Connection
+from psycopg.types.json import Jsonb
+
+from pardna.database.session import Database
+from pardna.outbox.postgres import append
+from pardna.runtime.clock import Clock, iso, utc_now
+from pardna.runtime.errors import InvalidInput
+from pardna.transactions.model import Transaction, from_dict, merge, to_dict
+from pardna.transactions.ports import (
+    Batch,
+    Delivery,
+    DeliveryStatus,
+    Outcome,
+    Recorded,
+    Rejected,
+    StatementRecord,
+)
+from pardna.transactions.recorded import TransactionRecorded
+
+T = TypeVar("T")
+Refused = Callable[[Transaction, InvalidInput], None]
+
+#: Rows per statement: large enough to amortise the round trip, small enough to stay in memory.
+_CHUNK = 2_000
+
+
+def record_in(
+    connection: Connection[Any],
+    tenant_id: str,
+    transactions: Iterable[Transaction],
+    correlation_id: str,
+    *,
+    clock: Clock = utc_now,
+    refused: Refused | None = None,
+) -> list[Recorded]:
+    """Record transactions in an open, tenant-entered transaction, and announce each new version.
+
+    Returns one `Recorded` per identity, in id order. A contradiction (see `merge`) raises
+    InvalidInput, unless `refused` is given: then it is called and the others go on. Raises
+    InvalidInput when a transaction is another tenant's.
+    """
+    refuse = refused or _raise
+    wanted = _by_identity(tenant_id, transactions, refuse)
+    ids = sorted(wanted)
+    created: set[str] = set()
+    for chunk in _chunks(ids):
+        created |= _insert_heads(connection, [wanted[i] for i in chunk])
+    results = [Recorded(wanted[i], 1, Outcome.NEW) for i in ids if i in created]
+    previous: dict[str, Transaction] = {}
+    for chunk in _chunks([i for i in ids if i not in created]):
+        for head in _lock_heads(connection, tenant_id, chunk):
+            step = _advance(head, wanted[head.transaction_id], refuse)
+            results.append(step)
+            if step.outcome is Outcome.CHANGED:
+                previous[step.transaction_id] = head.transaction
+    _update_heads(connection, [r for r in results if r.outcome is Outcome.CHANGED])
+    _announce(connection, results, previous, correlation_id, clock)
+    return sorted(results, key=lambda r: r.transaction_id)
+
+
+def _raise(_: Transaction, error: InvalidInput) -> None:
+    raise error
+
+
+def _by_identity(
+    tenant_id: str, transactions: Iterable[Transaction], refuse: Refused
+) -> dict[str, Transaction]:
+    """One transaction per identity: what the same batch says twice is merged."""
+    wanted: dict[str, Transaction] = {}
+    for transaction in transactions:
+        if transaction.tenant_id != tenant_id:
+            raise InvalidInput("transaction.tenant", "a transaction of another tenant")
+        known = wanted.get(transaction.transaction_id)
+        try:
+            wanted[transaction.transaction_id] = (
+                transaction if known is None else merge(known, transaction)
+            )
+        except InvalidInput as error:
+            refuse(transaction, error)
+    return wanted
+
+
+def _advance(head: Recorded, new: Transaction, refuse: Refused) -> Recorded:
+    """The step from what is known to what is known now."""
+    try:
+        merged = merge(head.transaction, new)
+    except InvalidInput as error:
+        refuse(new, error)
+        return Recorded(head.transaction, head.version, Outcome.REFUSED, error.detail)
+    if merged.content_hash == head.transaction.content_hash:
+        return Recorded(head.transaction, head.version, Outcome.UNCHANGED)
+    return Recorded(merged, head.version + 1, Outcome.CHANGED)
+
+
+_COLUMNS = (
+    ("kind", "text", lambda t: t.kind.value),
+    ("amount_minor", "bigint", lambda t: t.amount_minor),
+    ("gross_minor", "bigint", lambda t: t.gross_minor),
+    ("fee_minor", "bigint", lambda t: t.fee_minor),
+    ("net_minor", "bigint", lambda t: t.net_minor),
+    ("occurred_at", "timestamptz", lambda t: t.occurred_at),
+    ("value_date", "date", lambda t: t.value_date),
+    ("batch_id", "text", lambda t: t.batch_id),
+    ("content_hash", "text", lambda t: t.content_hash),
+    ("body", "jsonb", lambda t: Jsonb(to_dict(t))),
+)  # type: tuple[tuple[str, str, Callable[[Transaction], Any]], ...]
+_IDENTITY = (
+    ("tenant_id", "text", lambda t: t.tenant_id),
+    ("transaction_id", "uuid", lambda t: t.transaction_id),
+    ("source", "text", lambda t: t.source),
+    ("external_id", "text", lambda t: t.external_id),
+    ("side", "text", lambda t: t.side.value),
+    ("currency", "text", lambda t: t.currency),
+)  # type: tuple[tuple[str, str, Callable[[Transaction], Any]], ...]
+_ALL = _IDENTITY + _COLUMNS
+_NAMES = ", ".join(name for name, _, _ in _COLUMNS)
+# Column names and types are this module's own constants; every value is a parameter.
+_INSERT = (
+    f"INSERT INTO platform.transactions ({', '.join(n for n, _, _ in _ALL)}, version)"  # noqa: S608
+    f" SELECT *, 1 FROM unnest({', '.join(f'%s::{kind}[]' for _, kind, _ in _ALL)})"
+    " ON CONFLICT DO NOTHING RETURNING transaction_id::text"
+)
+_UPDATE = (
+    f"UPDATE platform.transactions AS head SET version = said.version, recorded_at = now(),"  # noqa: S608
+    f" {', '.join(f'{name} = said.{name}' for name, _, _ in _COLUMNS)}"
+    f" FROM unnest(%s::text[], %s::uuid[], %s::integer[],"
+    f" {', '.join(f'%s::{kind}[]' for _, kind, _ in _COLUMNS)})"
+    f" AS said (tenant_id, transaction_id, version, {_NAMES})"
+    " WHERE head.tenant_id = said.tenant_id AND head.transaction_id = said.transaction_id"
+)
+_LOCK = (
+    "SELECT version, body FROM platform.transactions"
+    " WHERE tenant_id = %s AND transaction_id = ANY(%s::uuid[])"
+    " ORDER BY transaction_id FOR UPDATE"
+)
+_VERSIONS = (
+    "INSERT INTO platform.transaction_versions"
+    " (tenant_id, transaction_id, version, content_hash, body, raw_sha256, raw_position)"
+    " SELECT * FROM unnest(%s::text[], %s::uuid[], %s::integer[], %s::text[], %s::jsonb[],"
+    " %s::text[], %s::text[])"
+)
+
+
+def _insert_heads(connection: Connection[Any], transactions: Sequence[Transaction]) -> set[str]:
+    """Insert the identities that are not there; returns the ids of those."""
+    arrays = [[read(t) for t in transactions] for _, _, read in _ALL]
+    return {row[0] for row in connection.execute(_INSERT, arrays)}
+
+
+def _lock_heads(
+    connection: Connection[Any], tenant_id: str, ids: Sequence[str]
+) -> Iterator[Recorded]:
+    for version, body in connection.execute(_LOCK, (tenant_id, list(ids))).fetchall():
+        yield Recorded(from_dict(body), version, Outcome.UNCHANGED)
+
+
+def _update_heads(connection: Connection[Any], changed: Sequence[Recorded]) -> None:
+    for chunk in _chunks(changed):
+        said = [r.transaction for r in chunk]
+        arrays: list[list[Any]] = [
+            [t.tenant_id for t in said],
+            [t.transaction_id for t in said],
+            [r.version for r in chunk],
+        ]
+        arrays += [[read(t) for t in said] for _, _, read in _COLUMNS]
+        connection.execute(_UPDATE, arrays)
+
+
+def _announce(
+    connection: Connection[Any],
+    results: Sequence[Recorded],
+    previous: dict[str, Transaction],
+    correlation_id: str,
+    clock: Clock,
+) -> None:
+    """Write the new versions, and what the world must hear of them."""
+    now = iso(clock())
+    said = [r for r in results if r.outcome in (Outcome.NEW, Outcome.CHANGED)]
+    for chunk in _chunks(said):
+        connection.execute(
+            _VERSIONS,
+            (
+                [r.transaction.tenant_id for r in chunk],
+                [r.transaction_id for r in chunk],
+                [r.version for r in chunk],
+                [r.transaction.content_hash for r in chunk],
+                [Jsonb(to_dict(r.transaction)) for r in chunk],
+                [r.transaction.raw_sha256 for r in chunk],
+                [r.transaction.raw_position for r in chunk],
+            ),
+        )
+        append(
+            connection,
+            [
+                TransactionRecorded(
+                    r.transaction, r.version, previous.get(r.transaction_id)
+                ).to_envelope(now, correlation_id)
+                for r in chunk
+            ],
+        )
+
+
+def _chunks(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(rows), _CHUNK):
+        yield rows[start : start + _CHUNK]
+
+
+class PostgresTransactionStore:
+    """`TransactionStore` on the schema ``platform``."""
+
+    def __init__(self, database: Database, clock: Clock = utc_now) -> None:
+        self._database = database
+        self._clock = clock
+
+    def record(self, tenant_id: str, principal: str, batch: Batch) -> list[Recorded]:
+        """See `TransactionStore`."""
+        contradictions: list[Rejected] = []
+
+        def refused(transaction: Transaction, error: InvalidInput) -> None:
+            contradictions.append(
+                Rejected(
+                    raw_sha256=transaction.raw_sha256,
+                    position=transaction.raw_position or transaction.transaction_id,
+                    source_id=batch.delivery.source_id if batch.delivery else transaction.source,
+                    code=error.code,
+                    reason=error.detail,
+                )
+            )
+
+        with self._database.transaction(tenant_id, principal) as connection:
+            recorded = record_in(
+                connection,
+                tenant_id,
+                batch.transactions,
+                batch.correlation_id,
+                clock=self._clock,
+                refused=refused,
+            )
+            _write_statements(connection, tenant_id, batch.statements)
+            _write_rejected(connection, tenant_id, [*batch.rejected, *contradictions])
+            if batch.delivery is not None:
+                _write_delivery(connection, tenant_id, batch.delivery)
+        return recorded
+
+    def get(self, tenant_id: str, transaction_ids: Collection[str]) -> dict[str, Recorded]:
+        """See `TransactionStore`."""
+        with self._database.transaction(tenant_id, "system:read") as connection:
+            rows = connection.execute(
+                "SELECT transaction_id::text, version, body FROM platform.transactions"
+                " WHERE tenant_id = %s AND transaction_id = ANY(%s::uuid[])",
+                (tenant_id, list(transaction_ids)),
+            ).fetchall()
+        return {row[0]: Recorded(from_dict(row[2]), row[1], Outcome.UNCHANGED) for row in rows}
+
+    def deliveries(self, tenant_id: str, raw_sha256: str) -> list[Delivery]:
+        """See `TransactionStore`."""
+        with self._database.transaction(tenant_id, "system:read") as connection:
+            rows = connection.execute(
+                "SELECT source_id, channel, name, raw_sha256, received_at, status, format,"
+                " entries_count, problems FROM platform.deliveries"
+                " WHERE tenant_id = %s AND raw_sha256 = %s ORDER BY received_at, source_id, name",
+                (tenant_id, raw_sha256),
+            ).fetchall()
+        return [
+            Delivery(a, b, c, d, e, DeliveryStatus(status), form, entries, tuple(problems))
+            for a, b, c, d, e, status, form, entries, problems in rows
+        ]
+
+    def undelivered(self, tenant_id: str, hashes: Sequence[str]) -> set[str]:
+        """See `TransactionStore`."""
+        with self._database.transaction(tenant_id, "system:read") as connection:
+            rows = connection.execute(
+                "SELECT DISTINCT raw_sha256 FROM platform.deliveries"
+                " WHERE tenant_id = %s AND raw_sha256 = ANY(%s)",
+                (tenant_id, list(hashes)),
+            ).fetchall()
+        return set(hashes) - {row[0] for row in rows}
+
+
+def _write_statements(
+    connection: Connection[Any], tenant_id: str, statements: Sequence[StatementRecord]
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO platform.statements (tenant_id, source, statement_id, sequence_number,"
+            " currency, opening_minor, closing_minor, entries_minor, entries_count, from_date,"
+            " to_date, ties, raw_sha256)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            [
+                (
+                    tenant_id,
+                    s.source,
+                    s.statement_id,
+                    s.sequence_number,
+                    s.currency,
+                    s.opening_minor,
+                    s.closing_minor,
+                    s.entries_minor,
+                    s.entries_count,
+                    s.from_date,
+                    s.to_date,
+                    s.ties,
+                    s.raw_sha256,
+                )
+                for s in statements
+            ],
+        )
+
+
+def _write_rejected(
+    connection: Connection[Any], tenant_id: str, rejected: Sequence[Rejected]
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO platform.quarantine"
+            " (tenant_id, raw_sha256, position, source_id, code, field, reason)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            [
+                (tenant_id, r.raw_sha256, r.position, r.source_id, r.code, r.field, r.reason)
+                for r in rejected
+            ],
+        )
+
+
+def _write_delivery(connection: Connection[Any], tenant_id: str, delivery: Delivery) -> None:
+    connection.execute(
+        "INSERT INTO platform.deliveries (tenant_id, source_id, channel, name, raw_sha256,"
+        " received_at, status, format, entries_count, problems)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        (
+            tenant_id,
+            delivery.source_id,
+            delivery.channel,
+            delivery.name,
+            delivery.raw_sha256,
+            delivery.received_at,
+            delivery.status.value,
+            delivery.format,
+            delivery.entries_count,
+            Jsonb([dict(p) for p in delivery.problems]),
+        ),
+    )

@@ -1,0 +1,97 @@
+"""A transaction store in memory that can fail on demand; held to the same contract tests."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from threading import Lock
+
+from pardna.runtime.errors import InvalidInput, Unavailable
+from pardna.runtime.events import Envelope
+from pardna.transactions.model import Transaction, merge
+from pardna.transactions.ports import (
+    Batch,
+    Delivery,
+    Outcome,
+    Recorded,
+    Rejected,
+    StatementRecord,
+)
+from pardna.transactions.recorded import TransactionRecorded
+
+
+class MemoryTransactionStore:
+    """`TransactionStore`; `fail_next` makes the next writes raise, `announced` is its outbox."""
+
+    def __init__(self) -> None:
+        self.heads: dict[tuple[str, str], Recorded] = {}
+        self.announced: dict[str, Envelope] = {}
+        self.rejected: dict[tuple[str, str, str, str], Rejected] = {}
+        self.statements: dict[tuple[str, str, str, str], StatementRecord] = {}
+        self.received: dict[tuple[str, str, str, str], Delivery] = {}
+        self.fail_next = 0
+        self._lock = Lock()
+
+    def record(self, tenant_id: str, principal: str, batch: Batch) -> list[Recorded]:
+        with self._lock:
+            if self.fail_next:
+                self.fail_next -= 1
+                raise Unavailable("database.unavailable", "told to fail")
+            if any(t.tenant_id != tenant_id for t in batch.transactions):
+                raise InvalidInput("transaction.tenant", "a transaction of another tenant")
+            wanted: dict[str, Transaction] = {}
+            for said in batch.transactions:
+                known = wanted.get(said.transaction_id)
+                wanted[said.transaction_id] = merge(known, said) if known else said
+            steps = {i: self._step(tenant_id, wanted[i], batch) for i in sorted(wanted)}
+            self._keep(tenant_id, batch)
+            return list(steps.values())
+
+    def get(self, tenant_id: str, transaction_ids: Collection[str]) -> dict[str, Recorded]:
+        return {
+            i: Recorded(head.transaction, head.version, Outcome.UNCHANGED)
+            for i in transaction_ids
+            if (head := self.heads.get((tenant_id, i)))
+        }
+
+    def deliveries(self, tenant_id: str, raw_sha256: str) -> list[Delivery]:
+        found = [d for k, d in self.received.items() if k[0] == tenant_id and k[2] == raw_sha256]
+        return sorted(found, key=lambda d: (d.received_at, d.source_id, d.name))
+
+    def undelivered(self, tenant_id: str, hashes: Sequence[str]) -> set[str]:
+        return set(hashes) - {k[2] for k in self.received if k[0] == tenant_id}
+
+    def _step(self, tenant_id: str, new: Transaction, batch: Batch) -> Recorded:
+        key = (tenant_id, new.transaction_id)
+        head = self.heads.get(key)
+        try:
+            merged = new if head is None else merge(head.transaction, new)
+        except InvalidInput as error:
+            source = batch.delivery.source_id if batch.delivery else new.source
+            position = new.raw_position or new.transaction_id
+            self._reject(
+                tenant_id, Rejected(new.raw_sha256, position, source, error.code, error.detail)
+            )
+            assert head is not None
+            return Recorded(head.transaction, head.version, Outcome.REFUSED, error.detail)
+        if head is not None and merged.content_hash == head.transaction.content_hash:
+            return Recorded(head.transaction, head.version, Outcome.UNCHANGED)
+        version = head.version + 1 if head else 1
+        step = Recorded(merged, version, Outcome.CHANGED if head else Outcome.NEW)
+        self.heads[key] = step
+        previous = head.transaction if head else None
+        envelope = TransactionRecorded(merged, version, previous).to_envelope(
+            "2026-01-01T00:00:00.000Z", batch.correlation_id
+        )
+        self.announced[envelope.event_id] = envelope
+        return step
+
+    def _keep(self, tenant_id: str, batch: Batch) -> None:
+        for s in batch.statements:
+            self.statements.setdefault((tenant_id, s.source, s.statement_id, s.raw_sha256), s)
+        for r in batch.rejected:
+            self._reject(tenant_id, r)
+        if (d := batch.delivery) is not None:
+            self.received.setdefault((tenant_id, d.source_id, d.raw_sha256, d.name), d)
+
+    def _reject(self, tenant_id: str, r: Rejected) -> None:
+        self.rejected.setdefault((tenant_id, r.raw_sha256, r.position, r.code), r)
