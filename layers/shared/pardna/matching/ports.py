@@ -1,0 +1,236 @@
+"""What matching needs from the outside, and what others may read of it.
+
+**For those who follow the match table** (its stream, or `MatchReader`). A match is
+
+- a *header* item: ``kind = "match"``, ``tenant_id, match_id, version, pair, currency, status``,
+  ``level`` (1 to 4), ``rule_id, rule_version, confidence_bp, shape, members_count``,
+  ``variance_minor, variance_kind`` (`model.Match`), ``explanation`` (JSON text), ``run_id``,
+  ``decided_at`` (ISO 8601 instant of the commit or of the unmatch);
+- one *member* item per leg under the same partition key (sort key ``LEG#transaction_id``):
+  ``kind = "match_member"``, ``tenant_id, match_id, pair, transaction_id, transaction_version,
+  side, source, transaction_kind, amount_minor, basis_minor, gross_minor, fee_minor, net_minor,
+  currency, external_id, occurred_at``. `basis_minor` is the amount that the pair compares (gross
+  to gross, net to bank), signed as the record has it.
+
+**Only the header decides.** ``committed`` at version n: the members are joined, all of them are
+readable (they are written before or with the header). ``unmatched`` at version n: the match that
+was committed as version n is taken back. Matched again, the same members are version n + 1. Any
+other status is not a match: member items of a header that is ``claiming``, ``abandoned`` or
+``proposed`` mean nothing. A stream consumer acts on MODIFY and INSERT images of headers whose
+status is ``committed`` or ``unmatched``, reads the members by `MatchReader.get`, and uses
+``match:{match_id}:{version}`` as its key; images may come twice and out of order.
+`MatchReader.of_status` finds what a stream lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from pardna.matching.model import Break, Leg, Match, Pair, Status
+from pardna.runtime.events import Envelope
+from pardna.transactions.model import Kind, Reference, Side
+
+
+class Committed(StrEnum):
+    """What became of an attempt to commit: now, before (the same match), or another was first."""
+
+    NOW = "now"
+    BEFORE = "before"
+    LOST = "lost"
+
+
+class LegState(StrEnum):
+    """What recording a leg found: open, matched already, or a newer version than this one."""
+
+    OPEN = "open"
+    MATCHED = "matched"
+    REOPENED = "reopened"
+    STALE = "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of a match as it was when the match was committed."""
+
+    transaction_id: str
+    transaction_version: int
+    side: Side
+    source: str
+    kind: Kind
+    amount_minor: int
+    basis_minor: int
+    currency: str
+    external_id: str
+    occurred_at: datetime
+    gross_minor: int | None = None
+    fee_minor: int | None = None
+    net_minor: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMatch:
+    """A match as it stands in the store: its header, and its members."""
+
+    tenant_id: str
+    match_id: str
+    version: int
+    pair: Pair
+    currency: str
+    status: Status
+    level: int
+    rule_id: str
+    rule_version: int
+    confidence_bp: int
+    variance_minor: int
+    variance_kind: str
+    explanation: Mapping[str, Any]
+    run_id: str
+    decided_at: datetime
+    members: tuple[Member, ...]
+
+
+class MatchReader(Protocol):
+    """Matches, for whoever follows them (the ledger, reports, evidence)."""
+
+    def get(self, tenant_id: str, match_id: str) -> StoredMatch | None:
+        """A match with all its members, or None. Reads its own latest write."""
+        ...
+
+    def of_status(
+        self, tenant_id: str, status: Status, since: datetime | None = None
+    ) -> Iterator[str]:
+        """Ids of matches of a status, decided at `since` or later; streamed, each once."""
+        ...
+
+    def of_transaction(self, tenant_id: str, pair: Pair, transaction_id: str) -> str:
+        """The id of the committed match that holds a transaction in a pair; "" when none does."""
+        ...
+
+
+class MatchState(Protocol):
+    """Open legs and the one place where two matches cannot both win."""
+
+    def record(self, legs: Sequence[Leg]) -> LegState:
+        """Write the legs of one version of one transaction; an older version changes nothing.
+
+        A matched leg stays matched, unless its basis has changed: then its match is taken back
+        first (REOPENED).
+        """
+        ...
+
+    def candidates(self, leg: Leg, reference: Reference) -> list[Leg]:
+        """All legs of the pair that carry the strong reference, both sides, a few at most.
+
+        More than a few are reported as they are found: a reference of many is nobody's identity.
+        """
+        ...
+
+    def commit(self, match: Match) -> Committed:
+        """Join the match's members, all or none, each open and of the version that was seen."""
+        ...
+
+    def unmatch(self, tenant_id: str, match_id: str, reason: str) -> bool:
+        """Take a committed match back and open its legs; False when there is none to take back."""
+        ...
+
+    def open_legs(self, tenant_id: str, pair: Pair, currency: str) -> Iterator[Leg]:
+        """Every leg still open; first finishes or gives up what a killed writer left half-way."""
+        ...
+
+
+class BreakBook(Protocol):
+    """Breaks and what people do about them."""
+
+    def put(self, break_: Break) -> bool:
+        """Open or update; keeps what people wrote. False when nothing is new."""
+        ...
+
+    def get(self, tenant_id: str, break_id: str) -> Break | None:
+        """A break, or None."""
+        ...
+
+    def listed(self, tenant_id: str, status: str) -> Iterator[Break]:
+        """Breaks of a status (``open``, ``resolved``), earliest deadline first."""
+        ...
+
+    def resolve(self, tenant_id: str, break_id: str, resolution: str, at: str) -> bool:
+        """Resolve an open break; False when it was not open."""
+        ...
+
+
+class RunBook(Protocol):
+    """Runs and their shards."""
+
+    def begin(self, tenant_id: str, run_id: str, header: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Write the run's header unless it is there; returns the header that stands."""
+        ...
+
+    def get(self, tenant_id: str, run_id: str) -> Mapping[str, Any] | None:
+        """A run's header, or None."""
+        ...
+
+    def update(self, tenant_id: str, run_id: str, values: Mapping[str, Any]) -> None:
+        """Set values of a run's header."""
+        ...
+
+    def put_shard(self, tenant_id: str, run_id: str, shard: int, values: Mapping[str, Any]) -> None:
+        """Write a shard's definition, checkpoint or counts over what it had."""
+        ...
+
+    def shards(self, tenant_id: str, run_id: str) -> list[Mapping[str, Any]]:
+        """A run's shards in order."""
+        ...
+
+
+class RunFiles(Protocol):
+    """What a run writes that is too large for a state: manifests, plans."""
+
+    def put_once(self, key: str, body: bytes) -> bool:
+        """Write unless the key exists; True when written now."""
+        ...
+
+    def get(self, key: str) -> bytes | None:
+        """The bytes, or None."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A transaction that the truth knows, by id and version."""
+
+    transaction_id: str
+    version: int
+    source: str
+    currency: str
+
+
+class Truth(Protocol):
+    """The canonical transactions, against which the projection is checked."""
+
+    def known(self, tenant_id: str, first: date, last: date) -> Iterator[Known]:
+        """Every transaction that happened from `first` to `last`, by source and id."""
+        ...
+
+    def legs(self, tenant_id: str, transaction_ids: Sequence[str]) -> list[Leg]:
+        """The legs of the latest versions of these transactions."""
+        ...
+
+
+class Projection(Protocol):
+    """Which legs the match state has."""
+
+    def versions(self, tenant_id: str, ids: Sequence[tuple[Pair, str]]) -> dict[str, int]:
+        """Transaction id to version for the legs that exist; at most 100 at a time."""
+        ...
+
+
+class Departures(Protocol):
+    """How announcements leave (`pardna.outbox`)."""
+
+    def depart(self, envelopes: Sequence[Envelope]) -> int:
+        """Send each once; again changes nothing."""
+        ...
