@@ -1,0 +1,84 @@
+"""What the ledger's use cases need from the outside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from pardna.ledger.model import (
+    Account,
+    Balance,
+    Journal,
+    LegMark,
+    OpenItem,
+    Outcome,
+    StatementLine,
+    TrialBalance,
+)
+from pardna.runtime.errors import Conflict
+from pardna.runtime.events import Envelope
+from pardna.transactions.model import Transaction
+
+
+class LedgerRaced(Conflict):
+    """A concurrent call took the same keys; repeating the whole transaction decides it."""
+
+    title = "Another posting came in between"
+
+
+class LedgerBook(Protocol):
+    """One tenant's ledger within one database transaction."""
+
+    def open_accounts(self, accounts: Sequence[Account]) -> None:
+        """Open what is not open yet; accounts that exist stay as they are."""
+
+    def post(self, journals: Sequence[Journal], all_or_nothing: bool = False) -> list[Outcome]:
+        """Post journals; one outcome each, in order. Raises LedgerRaced."""
+
+    def balances(self, prefix: str = "") -> list[Balance]:
+        """Accounts whose code starts with `prefix`, by code and currency."""
+
+    def trial_balance(self) -> TrialBalance:
+        """All accounts."""
+
+    def statement(
+        self, account: str, currency: str, cursor: tuple[str, int] | None = None, limit: int = 100
+    ) -> list[StatementLine]:
+        """Entries after `cursor` (journal id and line of the last one seen), oldest first."""
+
+
+class ClearingBook(Protocol):
+    """What the ledger knows of matches, beside the journals that they caused."""
+
+    def mark_legs(self, marks: Sequence[LegMark]) -> None:
+        """Record which legs matches join or part; an older version changes nothing."""
+
+    def open_items(self) -> list[OpenItem]:
+        """What clearing accounts that are not zero consist of."""
+
+
+class History(Protocol):
+    """What was ever said of a transaction."""
+
+    def versions(self, transaction_ids: Sequence[str]) -> dict[str, list[Transaction]]:
+        """All versions of each transaction, first version first; unknown ids are absent."""
+
+
+class Book(LedgerBook, ClearingBook, History, Protocol):
+    """All three on the same transaction."""
+
+
+class Books(Protocol):
+    """Where a book is opened: commits when the block ends, else leaves no trace."""
+
+    def open(self, tenant_id: str, principal: str) -> AbstractContextManager[Book]:
+        """A book of `tenant_id`, written as `principal`. Raises Unavailable."""
+
+
+class Departures(Protocol):
+    """How events leave the database's network."""
+
+    def depart(self, envelopes: Sequence[Envelope]) -> int:
+        """Send what was not sent yet; returns how many that were. Raises Unavailable."""
+        ...

@@ -1,0 +1,213 @@
+"""Use cases of the ledger: post what was recorded, clear what was matched, show what stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from pardna.ledger import chart
+from pardna.ledger.model import (
+    Journal,
+    LegMark,
+    OpenItem,
+    Outcome,
+    Refusal,
+    Status,
+    TrialBalance,
+)
+from pardna.ledger.ports import Book, Books, LedgerBook, LedgerRaced
+from pardna.ledger.posting_rules import MatchedLeg, clearing_lines, journals_of
+from pardna.transactions.model import Transaction
+from pardna.transactions.recorded import TransactionRecorded
+
+T = TypeVar("T")
+
+COMMITTED, UNMATCHED = "committed", "unmatched"
+#: How often a posting that raced another with the same keys is repeated.
+ATTEMPTS_MAX = 8
+
+
+@dataclass(frozen=True, slots=True)
+class MatchEvent:
+    """A match's header and members as matching stored them; `version` counts from 1.
+
+    An even-handed pair of states: ``committed`` joins the legs, a later version ``unmatched`` parts
+    them again and takes back what the version before it posted.
+    """
+
+    match_id: str
+    version: int
+    pair: str
+    status: str
+    at: datetime
+    legs: tuple[MatchedLeg, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A journal that the ledger refused; `subject` is the transaction or match that caused it."""
+
+    subject: str
+    key: str
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """What a call did: journals that are new, journals that were there, and refusals."""
+
+    new: int = 0
+    known: int = 0
+    refused: tuple[Refused, ...] = ()
+
+
+class Ledger:
+    """One tenant at a time; every call is one database transaction."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+
+    def post(
+        self,
+        tenant_id: str,
+        principal: str,
+        journals: Sequence[Journal],
+        all_or_nothing: bool = False,
+    ) -> list[Outcome]:
+        """Post journals, opening accounts of the chart on first use; one outcome each, in order."""
+        return self._in_book(
+            tenant_id, principal, lambda book: post_in(book, journals, all_or_nothing)
+        )
+
+    def post_transactions(
+        self, tenant_id: str, principal: str, events: Sequence[TransactionRecorded]
+    ) -> Posted:
+        """Post recorded transactions by the posting rules; again, or in any order, changes nothing."""
+
+        def work(book: Book) -> Posted:
+            changed = [e.transaction_id for e in events if e.version > 1]
+            histories = book.versions(sorted(set(changed))) if changed else {}
+            journals: dict[str, tuple[str, Journal]] = {}
+            for event in events:
+                versions = histories.get(event.transaction_id) or _known_versions(event)
+                for journal in journals_of(versions):
+                    journals.setdefault(journal.key, (event.transaction_id, journal))
+            return _summary(book, list(journals.values()))
+
+        return self._in_book(tenant_id, principal, work)
+
+    def post_matches(self, tenant_id: str, principal: str, matches: Sequence[MatchEvent]) -> Posted:
+        """Post clearing journals of matches and record their legs, in one transaction.
+
+        Independent of whether the legs' own journals are there yet. A match without effect on any
+        account (both legs of it post elsewhere) records its legs only.
+        """
+
+        def work(book: Book) -> Posted:
+            posted = _summary(
+                book, [(m.match_id, journal) for m in matches for journal in clearing_journals(m)]
+            )
+            book.mark_legs([mark for match in matches for mark in _marks(match)])
+            return posted
+
+        return self._in_book(tenant_id, principal, work)
+
+    def trial_balance(self, tenant_id: str, principal: str) -> TrialBalance:
+        """All accounts with their totals."""
+        return self._in_book(tenant_id, principal, lambda book: book.trial_balance())
+
+    def explain_clearing(self, tenant_id: str, principal: str) -> list[OpenItem]:
+        """Each transaction that keeps a clearing account from being zero, with what it leaves."""
+        return self._in_book(tenant_id, principal, lambda book: book.open_items())
+
+    def _in_book(self, tenant_id: str, principal: str, work: Callable[[Book], T]) -> T:
+        """Run `work` in a transaction, again when it raced another; raises LedgerRaced at last."""
+        for attempt in range(ATTEMPTS_MAX):
+            try:
+                with self._books.open(tenant_id, principal) as book:
+                    return work(book)
+            except LedgerRaced:
+                if attempt == ATTEMPTS_MAX - 1:
+                    raise
+        raise AssertionError("unreachable")
+
+
+def post_in(
+    book: LedgerBook, journals: Sequence[Journal], all_or_nothing: bool = False
+) -> list[Outcome]:
+    """Post within a book that the caller opened, opening accounts of the chart on first use.
+
+    Accounts are opened only after a posting missed them: in the steady state that costs nothing.
+    """
+    outcomes = book.post(journals, all_or_nothing)
+    missing = {
+        (line.account, line.currency)
+        for journal, outcome in zip(journals, outcomes, strict=True)
+        if outcome.refusal in (Refusal.UNKNOWN_ACCOUNT, Refusal.CURRENCY_MISMATCH)
+        for line in journal.lines
+    }
+    if not missing:
+        return outcomes
+    book.open_accounts([chart.account(code, currency) for code, currency in sorted(missing)])
+    again = book.post(journals, all_or_nothing)
+    # What the first pass posted is already there in the second: report it as new.
+    return [
+        first if first.status is Status.POSTED else second
+        for first, second in zip(outcomes, again, strict=True)
+    ]
+
+
+def clearing_journals(match: MatchEvent) -> list[Journal]:
+    """Journals of a match's version. They depend on the legs alone, not on when they are posted.
+
+    An unmatch carries the version that it takes back as well: whichever arrives first, both end up
+    posted once.
+    """
+    standing = match.version if match.status == COMMITTED else match.version - 1
+    lines = clearing_lines(match.pair, match.legs)
+    if len(lines) < 2:
+        return []
+    key = f"match:{match.match_id}:{standing}"
+    refs: dict[str, str | int] = {"match_id": match.match_id, "pair": match.pair}
+    cleared = Journal(key=key, kind="clearing", lines=lines, refs=refs)
+    if match.status == COMMITTED:
+        return [cleared]
+    taken_back = Journal(
+        key=f"match:{match.match_id}:{match.version}", kind="unmatch", reverses=key, refs=refs
+    )
+    return [cleared, taken_back]
+
+
+def _marks(match: MatchEvent) -> list[LegMark]:
+    return [
+        LegMark(
+            pair=match.pair,
+            transaction_id=leg.transaction_id,
+            match_id=match.match_id,
+            version=match.version,
+            status=match.status,
+            matched_at=match.at,
+        )
+        for leg in match.legs
+    ]
+
+
+def _known_versions(event: TransactionRecorded) -> list[Transaction]:
+    """What the event itself tells, for a transaction that the store does not know."""
+    return [event.transaction] if event.previous is None else [event.previous, event.transaction]
+
+
+def _summary(book: LedgerBook, journals: Iterable[tuple[str, Journal]]) -> Posted:
+    journals = list(journals)
+    outcomes = post_in(book, [journal for _, journal in journals])
+    return Posted(
+        new=sum(o.status is Status.POSTED for o in outcomes),
+        known=sum(o.status is Status.ALREADY_POSTED for o in outcomes),
+        refused=tuple(
+            Refused(subject, journal.key, outcome.refusal)
+            for (subject, journal), outcome in zip(journals, outcomes, strict=True)
+            if outcome.refusal is not None
+        ),
+    )

@@ -1,0 +1,202 @@
+"""A ledger in memory; passes the same contract tests as PostgreSQL's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from pardna.ledger.model import (
+    Account,
+    Balance,
+    Journal,
+    LegMark,
+    Line,
+    OpenItem,
+    Outcome,
+    Refusal,
+    StatementLine,
+    Status,
+    TrialBalance,
+    shape_refusal,
+)
+from pardna.ledger.ports import LedgerRaced
+from pardna.runtime.errors import Unavailable
+from pardna.transactions.model import Transaction
+
+MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class FakeBook:
+    """One tenant's ledger."""
+
+    accounts: dict[tuple[str, str], Account] = field(default_factory=dict)
+    journals: dict[str, Journal] = field(default_factory=dict)
+    lines: dict[str, tuple[Line, ...]] = field(default_factory=dict)
+    reversed: set[str] = field(default_factory=set)
+    marks: dict[tuple[str, str, str], LegMark] = field(default_factory=dict)
+    histories: dict[str, list[Transaction]] = field(default_factory=dict)
+    closed_until: datetime | None = None
+
+    def open_accounts(self, accounts: Sequence[Account]) -> None:
+        for account in accounts:
+            self.accounts.setdefault((account.code, account.currency), account)
+
+    def post(self, journals: Sequence[Journal], all_or_nothing: bool = False) -> list[Outcome]:
+        before = deepcopy((self.journals, self.lines, self.reversed))
+        outcomes = [self._post(journal) for journal in journals]
+        if all_or_nothing and not all(outcome.stands for outcome in outcomes):
+            self.journals, self.lines, self.reversed = before
+            refused = Outcome(Status.REFUSED, refusal=Refusal.BATCH_REFUSED)
+            return [refused if o.status is Status.POSTED else o for o in outcomes]
+        return outcomes
+
+    def _post(self, journal: Journal) -> Outcome:
+        known = self.journals.get(journal.key)
+        if known is not None:
+            if known == journal:
+                return Outcome(Status.ALREADY_POSTED, self._id(journal.key))
+            return _refused(Refusal.KEY_REUSED)
+        lines = journal.lines
+        if journal.reverses:
+            if journal.reverses not in self.journals:
+                return _refused(Refusal.UNKNOWN_JOURNAL)
+            if journal.reverses in self.reversed:
+                return _refused(Refusal.ALREADY_REVERSED)
+            lines = tuple(
+                Line(ln.account, ln.currency, -ln.amount_minor, ln.item)
+                for ln in self.lines[journal.reverses]
+            )
+        refusal = self._refusal(journal, lines)
+        if refusal:
+            return _refused(refusal)
+        self.journals[journal.key] = journal
+        self.lines[journal.key] = lines
+        if journal.reverses:
+            self.reversed.add(journal.reverses)
+        return Outcome(Status.POSTED, self._id(journal.key))
+
+    def _refusal(self, journal: Journal, lines: tuple[Line, ...]) -> Refusal | None:
+        if len(lines) < 2:
+            return Refusal.TOO_FEW_LINES
+        unknown = [ln for ln in lines if (ln.account, ln.currency) not in self.accounts]
+        if unknown:
+            codes = {code for code, _ in self.accounts}
+            elsewhere = all(line.account in codes for line in lines)
+            return Refusal.CURRENCY_MISMATCH if elsewhere else Refusal.UNKNOWN_ACCOUNT
+        if shape := shape_refusal(lines):
+            return shape
+        if (
+            self.closed_until
+            and not journal.move_late
+            and (journal.effective_at or MOMENT) < self.closed_until
+        ):
+            return Refusal.CLOSED_PERIOD
+        return self._below_minimum(lines)
+
+    def _below_minimum(self, lines: tuple[Line, ...]) -> Refusal | None:
+        for key in {(line.account, line.currency) for line in lines}:
+            account = self.accounts[key]
+            if account.minimum_minor is None:
+                continue
+            side = 1 if account.type.normal_side == "debit" else -1
+            delta = side * sum(ln.amount_minor for ln in lines if (ln.account, ln.currency) == key)
+            if delta < 0 and self._balance(account).balance_minor + delta < account.minimum_minor:
+                return Refusal.BELOW_MINIMUM
+        return None
+
+    def _balance(self, account: Account) -> Balance:
+        amounts = [
+            line.amount_minor
+            for lines in self.lines.values()
+            for line in lines
+            if (line.account, line.currency) == (account.code, account.currency)
+        ]
+        debits = sum(a for a in amounts if a > 0)
+        credits = -sum(a for a in amounts if a < 0)
+        return Balance(account.code, account.currency, account.type, debits, credits)
+
+    def _id(self, key: str) -> str:
+        return f"00000000-0000-7000-8000-{list(self.journals).index(key):012d}"
+
+    def balances(self, prefix: str = "") -> list[Balance]:
+        return [
+            self._balance(account)
+            for (code, _), account in sorted(self.accounts.items())
+            if code.startswith(prefix)
+        ]
+
+    def trial_balance(self) -> TrialBalance:
+        return TrialBalance(tuple(self.balances()))
+
+    def statement(
+        self, account: str, currency: str, cursor: tuple[str, int] | None = None, limit: int = 100
+    ) -> list[StatementLine]:
+        found, total = [], 0
+        for key, lines in self.lines.items():
+            journal = self.journals[key]
+            for number, line in enumerate(lines, start=1):
+                if (line.account, line.currency) != (account, currency):
+                    continue
+                total += line.amount_minor
+                found.append(
+                    StatementLine(
+                        self._id(key),
+                        number,
+                        line.amount_minor,
+                        total,
+                        key,
+                        journal.kind,
+                        journal.description,
+                        journal.effective_at or MOMENT,
+                        MOMENT,
+                        line.item,
+                    )
+                )
+        return [ln for ln in found if cursor is None or (ln.journal_id, ln.line) > cursor][:limit]
+
+    def mark_legs(self, marks: Sequence[LegMark]) -> None:
+        for mark in marks:
+            key = (mark.pair, mark.transaction_id, mark.match_id)
+            if key not in self.marks or self.marks[key].version < mark.version:
+                self.marks[key] = mark
+
+    def open_items(self) -> list[OpenItem]:
+        sums: dict[tuple[str, str, str], int] = {}
+        for lines in self.lines.values():
+            for line in lines:
+                if line.account.startswith("clearing:"):
+                    key = (line.account, line.currency, line.item)
+                    sums[key] = sums.get(key, 0) + line.amount_minor
+        return [OpenItem(*key, total) for key, total in sorted(sums.items()) if total]
+
+    def versions(self, transaction_ids: Sequence[str]) -> dict[str, list[Transaction]]:
+        return {i: self.histories[i] for i in transaction_ids if i in self.histories}
+
+
+class FakeBooks:
+    """Opens books in memory; a block that raises leaves no trace. Can fail on demand."""
+
+    def __init__(self) -> None:
+        self.books: dict[str, FakeBook] = {}
+        self.unavailable = False
+        self.races = 0  # so many of the next blocks end in a race
+
+    @contextmanager
+    def open(self, tenant_id: str, principal: str) -> Iterator[FakeBook]:
+        assert principal
+        if self.unavailable:
+            raise Unavailable("database.unavailable", "the database did not answer")
+        book = deepcopy(self.books.get(tenant_id, FakeBook()))
+        yield book
+        if self.races > 0:
+            self.races -= 1
+            raise LedgerRaced("ledger.raced", "a concurrent posting came in between")
+        self.books[tenant_id] = book
+
+
+def _refused(refusal: Refusal) -> Outcome:
+    return Outcome(Status.REFUSED, refusal=refusal)
