@@ -13,6 +13,7 @@ import shutil
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from local import deployment, emulator, partners, postgres
@@ -52,8 +53,13 @@ class Home:
 
     @property
     def bank(self) -> dict[str, Any]:
-        """What the simulated bank said about itself: port, user, keys, folders."""
+        """The simulated bank: host, port, control_port, host_key (to pin), client_key (a path)."""
         return dict(self.state.partners.get("bank", {}))
+
+    @property
+    def bank_control_url(self) -> str:
+        """Where a person, the demo or a test tells the simulated bank what happens next."""
+        return f"http://127.0.0.1:{self.state.ports['bank_control']}"
 
     @property
     def database_url(self) -> str:
@@ -107,9 +113,14 @@ class Home:
         return body
 
 
-def up(environment: Mapping[str, str] = os.environ, *, deploy: bool = True) -> Home:
+def up(
+    folder: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    deploy: bool = True,
+) -> Home:
     """Start the home unless it runs, and deploy unless nothing changed. HomeError says why not."""
-    paths = Paths(home_folder())
+    paths = Paths(folder or home_folder())
     with only_one(paths):
         state = load(paths)
         if state is None or set(state.living) != set(wanted_parts()):
@@ -122,9 +133,9 @@ def up(environment: Mapping[str, str] = os.environ, *, deploy: bool = True) -> H
         return home
 
 
-def down() -> list[str]:
+def down(folder: Path | None = None) -> list[str]:
     """Stop all that `up` started, and only that; the names of what was stopped. Repeatable."""
-    paths = Paths(home_folder())
+    paths = Paths(folder or home_folder())
     if not paths.home.exists():
         return []
     with only_one(paths):
@@ -134,9 +145,9 @@ def down() -> list[str]:
         return stopped
 
 
-def open_home() -> Home:
+def open_home(folder: Path | None = None) -> Home:
     """The home that runs; HomeError if none does."""
-    paths = Paths(home_folder())
+    paths = Paths(folder or home_folder())
     state = load(paths)
     if state is None or not state.living:
         raise HomeError("the laptop home is not running", "start it with `make up`")
@@ -194,11 +205,11 @@ def _start_parts(paths: Paths, state: State) -> None:
         notes.append(emulator.stripe_url(state))
     with step("settlement source") as notes:
         begin("settlement", lambda p, s: partners.start("settlement", p, s))
-        state.partners["settlement"] = partners.await_ready("settlement", state)
+        state.partners["settlement"] = partners.await_ready("settlement", paths, state)
         notes.append(f"port {state.ports['settlement']}")
     if partners.exists("bank"):
         with step("bank (SFTP)") as notes:
-            state.partners["bank"] = partners.await_ready("bank", state)
+            state.partners["bank"] = partners.await_ready("bank", paths, state)
             notes.append(f"port {state.ports['bank']}")
     with step("AWS emulator") as notes:
         emulator.await_aws(state)
@@ -258,12 +269,18 @@ def _need_ports(state: State) -> None:
 
 
 def _stop_children(children: Mapping[str, Child]) -> list[str]:
+    # The emulator keeps nothing, so there is nothing to wait for.
+    patience_s = {"aws": 1.0}
     signals: dict[str, int] = {"postgres": int(postgres.STOP_SIGNAL)}
     order = [n for n in ("aws", "bank", "settlement", "stripe", "postgres") if n in children]
     return [
         name
         for name in order
-        if stop(children[name], first=signals.get(name, int(emulator.STOP_SIGNAL)))
+        if stop(
+            children[name],
+            first=signals.get(name, int(emulator.STOP_SIGNAL)),
+            patience_s=patience_s.get(name, 10.0),
+        )
     ]
 
 

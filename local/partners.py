@@ -20,8 +20,14 @@ DEADLINE_S = 30.0
 
 
 def bank_command(paths: Paths, state: State) -> list[str]:
-    """How the simulated bank is started."""
-    return ["--port", str(state.ports["bank"]), "--root", str(paths.run / "bank")]
+    """How the simulated bank is started: it knows the public key of one client, ours."""
+    keys = paths.run / "bank-keys"
+    public = client_key(keys)
+    return [
+        *("--port", str(state.ports["bank"]), "--control-port", str(state.ports["bank_control"])),
+        *("--root", str(paths.run / "bank"), "--host-key", str(keys / "host")),
+        *("--authorized-keys", str(public)),
+    ]
 
 
 def settlement_command(paths: Paths, state: State) -> list[str]:
@@ -31,6 +37,24 @@ def settlement_command(paths: Paths, state: State) -> list[str]:
         *("--stripe-key", state.secrets["stripe_key"]),
         *("--state", str(paths.run / "settlement" / "records.json")),
     ]
+
+
+def client_key(folder: Path) -> Path:
+    """Make the SSH key pair with which the product logs in at the bank; the public half's path."""
+    from cryptography.hazmat.primitives import serialization as form
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private, public = folder / "client", folder / "client.pub"
+    key = Ed25519PrivateKey.generate()
+    private.touch(mode=0o600)
+    private.write_bytes(
+        key.private_bytes(form.Encoding.PEM, form.PrivateFormat.OpenSSH, form.NoEncryption())
+    )
+    public.write_bytes(
+        key.public_key().public_bytes(form.Encoding.OpenSSH, form.PublicFormat.OpenSSH) + b"\n"
+    )
+    return public
 
 
 #: Name of the child: (module, its arguments).
@@ -62,7 +86,7 @@ def start(name: str, paths: Paths, state: State) -> Child:
     )
 
 
-def await_ready(name: str, state: State) -> dict[str, Any]:
+def await_ready(name: str, paths: Paths, state: State) -> dict[str, Any]:
     """Wait for the line that says it is ready; its content."""
     child = state.children[name]
     said: dict[str, Any] = {}
@@ -73,6 +97,8 @@ def await_ready(name: str, state: State) -> dict[str, Any]:
 
     what = {"bank": "The simulated bank", "settlement": "The simulated settlement source"}[name]
     wait_until(ready, child=child, what=what, deadline_s=DEADLINE_S)
+    if name == "bank":
+        said |= {"host": "127.0.0.1", "client_key": str(paths.run / "bank-keys" / "client")}
     return said
 
 

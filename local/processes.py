@@ -6,6 +6,7 @@ the mark in its command line all agree; only then it is ever sent a signal.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -23,6 +24,9 @@ from local.console import HomeError
 
 # Start times are told in clock ticks (1/100 s) and rounded differently by kernels.
 START_TOLERANCE_S = 0.05
+
+# Handles of what this process started. Let go, Python would warn that they still run: they should.
+_OURS: list[subprocess.Popen[bytes]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ def spawn(
             cwd=cwd,
             start_new_session=True,
         )
+    _OURS.append(process)
     started = psutil.Process(process.pid).create_time()
     return Child(name, process.pid, started, mark, str(log))
 
@@ -92,14 +97,29 @@ def stop(child: Child, *, patience_s: float = 10.0, first: int = signal.SIGTERM)
         process.send_signal(first)
     except psutil.NoSuchProcess:
         return True
-    _, left = psutil.wait_procs(family, timeout=patience_s, callback=None)
-    for one in left:
-        try:
+    for one in _await_end(family, patience_s):
+        with contextlib.suppress(psutil.NoSuchProcess):
             one.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(left, timeout=5.0)
+    _await_end(family, 5.0)
     return True
+
+
+def _await_end(family: list[psutil.Process], patience_s: float) -> list[psutil.Process]:
+    """Wait for processes to end; those that still run when patience does."""
+    end = time.monotonic() + patience_s
+    while (left := [one for one in family if _runs(one)]) and time.monotonic() < end:
+        time.sleep(0.02)
+    return left
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Whether it runs. A zombie does not: it waits for its parent, which need not be us."""
+    with contextlib.suppress(psutil.NoSuchProcess, ChildProcessError):
+        os.waitpid(process.pid, os.WNOHANG)  # a child of this very process: let it go
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def tail(log: str, lines: int = 12) -> str:
@@ -159,11 +179,16 @@ def holder_of(port: int) -> str:
     return "another program"
 
 
-def free_port() -> int:
-    """A TCP port on loopback that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    """TCP ports on loopback that are free now, all different."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
 
 
 def quiet_environment(**extra: str) -> dict[str, str]:

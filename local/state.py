@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from local.console import HomeError
-from local.processes import Child, free_port
+from local.processes import Child, free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 FORMAT = 1
 
 # Fixed, so that addresses stay the same from day to day; PARDNA_PORT_AWS=… moves one of them,
 # PARDNA_PORTS=free lets the system choose them all.
-DEFAULT_PORTS = {"aws": 4566, "postgres": 5466, "stripe": 8420, "settlement": 8421, "bank": 2422}
+DEFAULT_PORTS = {"aws": 4566, "postgres": 5466, "stripe": 8420, "settlement": 8421}
+DEFAULT_PORTS |= {"bank": 2422, "bank_control": 2423}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def load(paths: Paths) -> State | None:
 def new_state(environment: Mapping[str, str]) -> State:
     """Ports and passwords for a home that starts."""
     if environment.get("PARDNA_PORTS") == "free":
-        ports = {name: free_port() for name in DEFAULT_PORTS}
+        ports = dict(zip(DEFAULT_PORTS, free_ports(len(DEFAULT_PORTS)), strict=True))
     else:
         ports = {
             name: _port(environment.get(f"PARDNA_PORT_{name.upper()}"), name, usual)

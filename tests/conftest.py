@@ -7,8 +7,12 @@ import secrets
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from local.home import Home
 
 ROOT = Path(__file__).resolve().parent.parent
 for entry in (str(ROOT), str(ROOT / "layers" / "shared")):
@@ -43,3 +47,12 @@ def database(cluster: Cluster) -> Iterator[TestDatabase]:
     made = cluster.clone(f"test_{secrets.token_hex(6)}")
     yield made
     cluster.drop(made)
+
+
+@pytest.fixture(scope="session")
+def home() -> Iterator[Home]:
+    """The whole laptop home, deployed, of this test session's own: about half a minute, once."""
+    from tests.support.home import laptop_home
+
+    with laptop_home() as running:
+        yield running

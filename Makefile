@@ -1,0 +1,64 @@
+# Everyday commands. `make` alone lists them. Everything is installed into this folder only:
+# .tools (aws-sam-cli, MiniStack, uv), .venv (the product and its tests), .local (the laptop home).
+
+PYTHON ?= python3
+PY := .venv/bin/python
+TOOLS := .tools/bin
+# Ctrl-C reaches the command itself; make adds nothing to its messages.
+MAKEFLAGS += --no-print-directory
+TEMPLATES = $(wildcard template.yaml stacks/*.yaml)
+MACHINES = $(wildcard statemachines/*.asl.json)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up down status demo logs invoke test check lint types template layers bench format
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Install what is needed, pinned and hashed (quick when up to date)
+	@$(PYTHON) local/setup_environment.py
+
+up: setup ## Start the laptop home and deploy template.yaml to it
+	@$(PY) -m local up
+
+down: setup ## Stop all that `make up` started, and only that
+	@$(PY) -m local down
+
+status: setup ## What runs, and where
+	@$(PY) -m local status
+
+demo: setup ## Play one savings circle's round from end to end and leave the home running
+	@$(PY) -m local.demo
+
+logs: setup ## What functions wrote lately: make logs [FUNCTION=CaptureWebhookFunction]
+	@$(PY) -m local logs $(FUNCTION)
+
+invoke: setup ## make invoke FUNCTION=CaptureWebhookFunction EVENT=events/webhooks/….json
+	@$(PY) -m local invoke "$(FUNCTION)" "$(EVENT)"
+
+test: setup ## Run every test; needs nothing started beforehand
+	@$(PY) -m pytest $(ARGS)
+
+check: lint types template test ## All of it: lint, types, import rules, template checks, tests
+
+lint: setup ## Style and import rules
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check --quiet . || { echo "run: make format" >&2; exit 1; }
+	@.venv/bin/lint-imports --no-cache
+
+format: setup ## Rewrite files in the agreed style
+	@$(PY) -m ruff check --fix --quiet . || true
+	@$(PY) -m ruff format .
+
+types: setup ## Strict types
+	@$(PY) -m mypy
+
+template: setup ## Templates and state machine definitions
+	@$(TOOLS)/python local/check_templates.py $(TEMPLATES) $(MACHINES)
+
+layers: setup ## Build the layers as they ship to AWS (arm64, Python 3.13) into .local/aws-layers
+	@rm -rf .local/aws-layers
+	@for layer in shared engine; do $(PY) layers/build_layer.py $$layer .local/aws-layers/$$layer || exit 1; done
+
+bench: setup ## Measure imports of every handler, and the API if the home runs
+	@$(PY) -m benchmarks

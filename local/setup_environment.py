@@ -1,0 +1,145 @@
+"""Make the two virtual environments from the lock files: `.tools` (aws-sam-cli, MiniStack, uv …)
+and `.venv` (the product, its tests and checks). They are two because their boto3 pins differ.
+
+Started by any `python3` there is, so this file keeps to what Python 3.6 can read and goes on in a
+newer one if it has to. Needs nothing but that Python and a package index. Does nothing, and
+that quickly, when the environments already match the lock files.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+OLDEST = (3, 11)
+TRY = ("python3.13", "python3.12", "python3.11")
+TOOLS, PRODUCT = os.path.join(ROOT, ".tools"), os.path.join(ROOT, ".venv")
+TOOLS_LOCK = os.path.join(ROOT, "requirements", "tools.txt")
+PRODUCT_LOCK = os.path.join(ROOT, "requirements", "dev.txt")
+
+
+def main():
+    need_python()
+    for program, why in (("git", "to work on the repository"), ("make", "to run its commands")):
+        if shutil.which(program) is None:
+            return failed(f"{program} is missing ({why})", "install it and try again")
+    if stamped(TOOLS, TOOLS_LOCK) and stamped(PRODUCT, PRODUCT_LOCK):
+        return 0
+    started = time.time()
+    print("Installing what the project needs (once)", flush=True)
+    for folder, lock, make in ((TOOLS, TOOLS_LOCK, tools), (PRODUCT, PRODUCT_LOCK, product)):
+        if stamped(folder, lock):
+            continue
+        begun = time.time()
+        make()
+        with open(os.path.join(folder, ".stamp"), "w") as out:
+            out.write(digest(lock))
+        print(f"  ok {os.path.basename(folder):<34}{time.time() - begun:6.1f} s", flush=True)
+    print(f"Installed in {time.time() - started:.0f} s", flush=True)
+    return 0
+
+
+def need_python():
+    """Go on in a newer Python when this one is too old; say so when there is none."""
+    if sys.version_info >= OLDEST:
+        return
+    for name in TRY:
+        path = shutil.which(name)
+        if path and subprocess.call([path, "-c", "pass"], stderr=subprocess.DEVNULL) == 0:
+            os.execv(path, [path, os.path.abspath(__file__), *sys.argv[1:]])
+    sys.exit(
+        failed(
+            f"Python {sys.version.split()[0]} is too old: 3.11 or newer is needed", "install one"
+        )
+    )
+
+
+def tools():
+    """`.tools`: a plain virtual environment, uv by pip, all else by uv."""
+    uv = os.path.join(TOOLS, "bin", "uv")
+    if not works(os.path.join(TOOLS, "bin", "python")) or not works(uv):
+        shutil.rmtree(TOOLS, ignore_errors=True)
+        run(
+            [sys.executable, "-m", "venv", TOOLS], "python3-venv (or ensurepip) seems to be missing"
+        )
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as only_uv:
+            only_uv.write(pinned("uv", TOOLS_LOCK))
+            only_uv.flush()
+            pip = [os.path.join(TOOLS, "bin", "python"), "-m", "pip", "--disable-pip-version-check"]
+            run([*pip, "install", "--quiet", "--require-hashes", "-r", only_uv.name], OFFLINE)
+    sync(TOOLS, TOOLS_LOCK)
+
+
+def product():
+    """`.venv`: made by uv with the Python that runs this."""
+    if not works(os.path.join(PRODUCT, "bin", "python")):
+        shutil.rmtree(PRODUCT, ignore_errors=True)
+        uv = os.path.join(TOOLS, "bin", "uv")
+        run([uv, "venv", "--quiet", "--no-config", "--python", sys.executable, PRODUCT], "")
+    sync(PRODUCT, PRODUCT_LOCK)
+
+
+def sync(folder, lock):
+    """Make an environment hold exactly what its lock file names, with bytecode."""
+    command = [os.path.join(TOOLS, "bin", "uv"), "pip", "sync", "--quiet", "--no-config"]
+    python = os.path.join(folder, "bin", "python")
+    options = ["--require-hashes", "--compile-bytecode", "--python", python]
+    run(command + options + [lock], OFFLINE)
+
+
+OFFLINE = "is the package index reachable from here?"
+
+
+def run(command, hint):
+    """Run a command; end with a clear message if it fails."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONPATH")}
+    if subprocess.call(command, env=environment, cwd=ROOT) != 0:
+        sys.exit(failed(f"this failed: {' '.join(command)}", hint))
+
+
+def works(program):
+    """Whether a program of an environment starts (an upgrade of Python breaks them)."""
+    try:
+        return subprocess.call([program, "--version"], stdout=subprocess.DEVNULL) == 0
+    except OSError:
+        return False
+
+
+def pinned(name, lock):
+    """The lines of one package in a lock file, hashes included."""
+    lines, inside = [], False
+    with open(lock) as source:
+        for line in source:
+            if not line.startswith((" ", "#")):
+                inside = line.startswith(name + "==")
+            if inside and not line.strip().startswith("#"):
+                lines.append(line)
+    return "".join(lines)
+
+
+def stamped(folder, lock):
+    """Whether an environment was made from this lock file."""
+    try:
+        with open(os.path.join(folder, ".stamp")) as stamp:
+            return stamp.read() == digest(lock) and works(os.path.join(folder, "bin", "python"))
+    except OSError:
+        return False
+
+
+def digest(lock):
+    """What an environment depends on: the lock file and how we install."""
+    with open(lock, "rb") as source:
+        return hashlib.sha256(b"1" + source.read()).hexdigest()
+
+
+def failed(what, remedy):
+    sys.stderr.write(f"\n{what}\n" + (f"  -> {remedy}\n" if remedy else ""))
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
