@@ -1,0 +1,112 @@
+"""The ports against an emulated AWS: partial failures, poison, waits, and the handlers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from pardna.outbox.aws import PoisonPort, QueuePort, StreamPort, WaitPort
+from pardna.runtime.errors import Unavailable
+from pardna.runtime.events import Envelope
+from tests.fakes.outbox import CollectingWaits
+from tests.support.outbox import an_envelope
+
+
+@pytest.fixture
+def aws() -> Iterator[None]:
+    with mock_aws():
+        yield
+
+
+def messages(client: Any, url: str) -> list[Envelope]:
+    found: list[Envelope] = []
+    while got := client.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        found += [Envelope.from_json(m["Body"]) for m in got]
+        for m in got:
+            client.delete_message(QueueUrl=url, ReceiptHandle=m["ReceiptHandle"])
+    return found
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_stream_takes_any_number_of_events() -> None:
+    client = boto3.client("kinesis")
+    client.create_stream(StreamName="transactions", ShardCount=2)
+    said = [an_envelope(f"s-{i}") for i in range(501)]
+    assert StreamPort(client, "transactions").send(said) == []
+    records = []
+    for shard in client.list_shards(StreamName="transactions")["Shards"]:
+        iterator = client.get_shard_iterator(
+            StreamName="transactions",
+            ShardId=shard["ShardId"],
+            ShardIteratorType="TRIM_HORIZON",
+        )["ShardIterator"]
+        records += client.get_records(ShardIterator=iterator)["Records"]
+    assert {json.loads(r["Data"])["subject"] for r in records} == {e.subject for e in said}
+    assert all(r["PartitionKey"] == json.loads(r["Data"])["key"] for r in records)
+
+
+class Throttling:
+    """The edge: a Kinesis that takes every second record of a call, `times` times."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self.taken: list[bytes] = []
+
+    def put_records(self, StreamName: str, Records: list[dict[str, Any]]) -> dict[str, Any]:
+        results = []
+        for i, record in enumerate(Records):
+            refused = self.times > 0 and i % 2 == 0
+            if not refused:
+                self.taken.append(record["Data"])
+            results.append(
+                {"ErrorCode": "ProvisionedThroughputExceededException"} if refused else {}
+            )
+        self.times -= 1
+        return {"Records": results}
+
+
+def test_only_throttled_records_are_sent_again() -> None:
+    client, pauses = Throttling(2), list[float]()
+    said = [an_envelope(f"s-{i}") for i in range(5)]
+    assert StreamPort(client, "transactions", pauses.append).send(said) == []
+    assert len(client.taken) == len(set(client.taken)) == 5
+    assert pauses == sorted(pauses)
+
+
+def test_what_stays_throttled_is_handed_back() -> None:
+    said = [an_envelope(f"s-{i}") for i in range(2)]
+    assert StreamPort(Throttling(99), "transactions", lambda _: None).send(said) == [said[0]]
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_stream_that_is_not_there_is_unavailable() -> None:
+    with pytest.raises(Unavailable):
+        StreamPort(boto3.client("kinesis"), "nothing").send([an_envelope()])
+
+
+@pytest.mark.usefixtures("aws")
+def test_queues_take_batches_and_poison_goes_to_its_consumers_queue() -> None:
+    client = boto3.client("sqs")
+    urls = {n: client.create_queue(QueueName=n)["QueueUrl"] for n in ("notify", "poison")}
+    said = [an_envelope(f"s-{i}", "notification.requested") for i in range(23)]
+    assert QueuePort(client, urls["notify"]).send(said) == []
+    assert {e.subject for e in messages(client, urls["notify"])} == {e.subject for e in said}
+
+    port = PoisonPort({"match_online": QueuePort(client, urls["poison"])})
+    ours = an_envelope("a", "record.poisoned", consumer="match_online", record="x")
+    nobodys = an_envelope("b", "record.poisoned", consumer="who", record="x")
+    assert port.send([ours, nobodys]) == [nobodys]
+    assert messages(client, urls["poison"]) == [ours]
+
+
+def test_waits_are_signalled_and_an_unreadable_signal_holds_up_no_other() -> None:
+    waits = CollectingWaits()
+    good = an_envelope("a", "wait.signalled", subject="payment:1", outcome={"outcome": "paid"})
+    bad = an_envelope("b", "wait.signalled", subject=3)
+    assert WaitPort(waits).send([bad, good]) == [bad]
+    assert waits.signals == [("kgn-one", "payment:1", {"outcome": "paid"})]
