@@ -1,0 +1,1 @@
+"""Reports: what happened, for people (HTML) and for spreadsheets (CSV)."""
