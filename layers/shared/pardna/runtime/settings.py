@@ -27,6 +27,10 @@ class Settings(BaseModel):
     database_port: int = 5432
     database_name: str = "pardna"
     database_user: str = "pardna_runtime"
+    # Given to the function that migrates, and to no other.
+    database_admin_url: str = Field(default="", repr=False)
+    database_admin_user: str = ""
+    database_admin_secret_arn: str = ""
 
     raw_bucket: str = ""
     lake_bucket: str = ""

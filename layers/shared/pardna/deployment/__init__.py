@@ -1,0 +1,1 @@
+"""What happens once per deployment: migrating the database, as a CloudFormation custom resource."""
