@@ -15,6 +15,7 @@ item. Item kinds and their keys:
 | match | run's shard | ``T#t#RUN#run_id`` | ``SHARD#00001`` |
 | workflow | approval | ``T#t#APPROVAL#approval_id`` | ``HEAD`` |
 | workflow | wait | ``T#t#WAIT#subject`` | ``HEAD`` |
+| workflow | attempt | ``T#t#ATTEMPT#subject`` | ``HEAD`` |
 | outbox | departure | ``T#t#EVENT#event_id`` | ``HEAD`` |
 | directory | tenant | ``TENANT#t`` | ``HEAD`` |
 | directory | membership | ``PRINCIPAL#principal`` | ``TENANT#t`` |
@@ -98,6 +99,11 @@ def approval(tenant_id: str, approval_id: str) -> tuple[str, str]:
 def wait(tenant_id: str, subject: str) -> tuple[str, str]:
     """A state machine that waits for the outside world to say something about `subject`."""
     return f"{_tenant(tenant_id)}#WAIT#{_part(subject)}", HEAD
+
+
+def attempt(tenant_id: str, subject: str) -> tuple[str, str]:
+    """An effect outside that must happen once: who is at it, and what came of it."""
+    return f"{_tenant(tenant_id)}#ATTEMPT#{_part(subject)}", HEAD
 
 
 def departure(tenant_id: str, event_id: str) -> tuple[str, str]:

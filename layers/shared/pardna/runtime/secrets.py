@@ -1,0 +1,53 @@
+"""Secrets, read from Secrets Manager where they are used and kept in memory for a short while.
+
+A secret is a JSON object of named parts (``api_key``, ``webhook_secret``, ``private_key``,
+``password``), or plain text that is one part whatever its name. Never logged, never in an error.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from pardna.runtime.errors import NotFound, Unavailable
+
+#: A rotated secret is used after this long at the latest.
+CACHE_SECONDS = 300.0
+
+
+class Secrets:
+    """Parts of secrets by the secret's name."""
+
+    def __init__(self, client: Any, seconds: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
+        self._seconds = seconds
+        self._known: dict[str, tuple[float, str]] = {}
+
+    def part(self, secret_id: str, name: str) -> str:
+        """The part `name`, or the empty text when the secret has other parts only.
+
+        Raises NotFound ``secret.not_found``, Unavailable ``secret.unavailable``.
+        """
+        text = self._text(secret_id)
+        try:
+            parts = json.loads(text)
+        except ValueError:
+            return text
+        return str(parts.get(name, "")) if isinstance(parts, dict) else text
+
+    def _text(self, secret_id: str) -> str:
+        until, text = self._known.get(secret_id, (0.0, ""))
+        if self._seconds() < until:
+            return text
+        try:
+            text = str(self._client.get_secret_value(SecretId=secret_id)["SecretString"])
+        except self._client.exceptions.ResourceNotFoundException:
+            raise NotFound(
+                "secret.not_found", "a source names a secret that is not there"
+            ) from None
+        except (self._client.exceptions.ClientError, KeyError) as error:
+            raise Unavailable("secret.unavailable", "a secret could not be read") from error
+        self._known[secret_id] = (self._seconds() + CACHE_SECONDS, text)
+        return text
