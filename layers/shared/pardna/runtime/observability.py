@@ -9,6 +9,7 @@ names or identity numbers.
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
@@ -28,6 +29,9 @@ NAMESPACE = "Pardna"
 logger = Logger(service=SERVICE, utc=True)
 tracer = Tracer(service=SERVICE, auto_patch=False)
 metrics = Metrics(service=SERVICE, namespace=NAMESPACE)
+
+# The tracer prints a traceback for every exception that passes it, the expected ones too.
+logging.getLogger("aws_lambda_powertools.tracing.tracer").setLevel(logging.CRITICAL)
 
 
 def count(name: str, value: int = 1) -> None:
@@ -64,7 +68,8 @@ def observed(
             logger.info("Function finished")
             logger.clear_state()
         if stage != "production":
-            limits.check_response(response)
+            # What is not an HTTP response may become a state's output, whose limit is far lower.
+            (limits.check_response if "httpMethod" in event else limits.check_state)(response)
         return response
 
     traced = tracer.capture_lambda_handler(wrapper, capture_response=False)
