@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from pardna.ledger.consume import texts_of
-from pardna.ledger.wiring import consumer
+from pardna.ledger.wiring import transaction_consumer
 from pardna.runtime.observability import count, logger, observed
 
 
 @observed
 def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    consumed = consumer().post_transactions(texts_of(event))
+    consumed = transaction_consumer().consume(texts_of(event))
     logger.info(
         "Transactions posted",
         records_count=consumed.records,

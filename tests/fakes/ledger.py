@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from pardna.ledger.model import (
+    UNMATCHED,
     Account,
     Balance,
     Journal,
@@ -158,11 +159,19 @@ class FakeBook:
                 )
         return [ln for ln in found if cursor is None or (ln.journal_id, ln.line) > cursor][:limit]
 
-    def mark_legs(self, marks: Sequence[LegMark]) -> None:
+    def mark_legs(self, marks: Sequence[LegMark]) -> set[str]:
+        def rank(mark: LegMark) -> tuple[int, bool]:
+            return mark.version, mark.status == UNMATCHED
+
+        stale = set()
         for mark in marks:
             key = (mark.pair, mark.transaction_id, mark.match_id)
-            if key not in self.marks or self.marks[key].version < mark.version:
+            known = self.marks.get(key)
+            if known is not None and rank(known) > rank(mark):
+                stale.add(mark.match_id)
+            else:
                 self.marks[key] = mark
+        return stale
 
     def open_items(self) -> list[OpenItem]:
         sums: dict[tuple[str, str, str], int] = {}

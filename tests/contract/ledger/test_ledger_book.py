@@ -181,12 +181,23 @@ def test_open_items_are_what_a_clearing_account_consists_of(books: Books) -> Non
     assert items == [("b", 7)]
 
 
-def test_marks_move_forward_only(books: Books) -> None:
+def mark(books: Books, version: int, status: str, match_id: str = "m1") -> set[str]:
     at = datetime(2026, 1, 1, tzinfo=UTC)
-    for version, status in ((2, "unmatched"), (1, "committed")):
-        with books.open(TENANT, WHO) as book:
-            book.mark_legs([LegMark("internal~psp", "t1", "m1", version, status, at)])
-    # The contract is seen by whoever reads the rows; here only that going back does not raise.
+    with books.open(TENANT, WHO) as book:
+        legs = ("t1", "t2")
+        return book.mark_legs(
+            [LegMark("internal~psp", leg, match_id, version, status, at) for leg in legs]
+        )
+
+
+def test_marks_move_forward_only(books: Books) -> None:
+    assert mark(books, 2, "committed") == set()
+    assert mark(books, 1, "unmatched") == {"m1"}
+    assert mark(books, 2, "committed") == set()
+    assert mark(books, 2, "unmatched") == set()
+    assert mark(books, 2, "committed") == {"m1"}
+    assert mark(books, 1, "committed", "m2") == set()
+    assert mark(books, 3, "committed") == set()
 
 
 def test_a_block_that_raises_leaves_no_trace(books: Books) -> None:

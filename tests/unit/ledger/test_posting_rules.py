@@ -10,14 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pardna.ledger.model import Line, differences
-from pardna.ledger.posting_rules import (
-    RULES,
-    MatchedLeg,
-    clearing_lines,
-    journals_of,
-    lines_of,
-)
+from pardna.ledger import posting_rules
+from pardna.ledger.model import Line, MatchedLeg, MatchEvent, differences
+from pardna.ledger.posting_rules import RULES, journals_of, lines_of
 from pardna.transactions.model import Kind, Reference, Side, Transaction
 
 START = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -72,6 +67,10 @@ def leg(transaction: Transaction, amount: int | None = None) -> MatchedLeg:
         transaction.amount_minor if amount is None else amount,
         transaction.currency,
     )
+
+
+def clearing_lines(pair: str, legs: list[MatchedLeg]) -> tuple[Line, ...]:
+    return posting_rules.clearing_lines(MatchEvent("m1", 1, pair, "committed", START, tuple(legs)))
 
 
 amounts = st.integers(-(10**12), 10**12)

@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pardna.ledger.model import Refusal, Status
+from pardna.ledger.model import MatchedLeg, MatchEvent, Refusal, Status
 from pardna.ledger.ports import LedgerRaced
-from pardna.ledger.posting_rules import MatchedLeg
-from pardna.ledger.service import ATTEMPTS_MAX, Ledger, MatchEvent
+from pardna.ledger.service import ATTEMPTS_MAX, Ledger
 from pardna.runtime.errors import Unavailable
 from pardna.transactions.model import Kind, Side, Transaction
 from pardna.transactions.recorded import TransactionRecorded
@@ -31,8 +30,9 @@ def ledger(books: FakeBooks) -> Ledger:
     return Ledger(books)
 
 
-def a_match(*legs: MatchedLeg, version: int = 1, pair: str = "internal~psp") -> MatchEvent:
-    status = "committed" if version % 2 else "unmatched"
+def a_match(
+    *legs: MatchedLeg, version: int = 1, status: str = "committed", pair: str = "internal~psp"
+) -> MatchEvent:
     return MatchEvent("m1", version, pair, status, AT, legs)
 
 
@@ -96,15 +96,31 @@ def test_a_match_may_arrive_before_its_legs(ledger: Ledger, order: tuple[int, ..
     assert ledger.explain_clearing(TENANT, WHO) == []
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(range(1, 4))))
-def test_unmatching_takes_the_clearing_back_in_any_order(
-    ledger: Ledger, order: tuple[int, ...]
-) -> None:
-    """Version 1 matches, 2 parts, 3 matches again."""
+STATES = [(1, "committed"), (1, "unmatched"), (2, "committed"), (2, "unmatched")]
+
+
+@pytest.mark.parametrize("last", range(1, len(STATES)))
+def test_states_of_a_match_in_any_order_end_at_the_last(last: int) -> None:
     legs = leg(a_transaction(Side.INTERNAL, Kind.CONTRIBUTION, 1000)), leg(a_charge(1000, 59))
-    for version in order:
-        assert not ledger.post_matches(TENANT, WHO, [a_match(*legs, version=version)]).refused
-    assert clearing(ledger) == {"clearing:pardna:circle-1": -1000, "clearing:stripe:acct_1": 1000}
+    for order in itertools.permutations(STATES[: last + 1]):
+        ledger = Ledger(FakeBooks())
+        for version, status in order:
+            match = a_match(*legs, version=version, status=status)
+            assert not ledger.post_matches(TENANT, WHO, [match]).refused
+        joined = STATES[last][1] == "committed"
+        assert clearing(ledger) == (
+            {"clearing:pardna:circle-1": -1000, "clearing:stripe:acct_1": 1000} if joined else {}
+        )
+
+
+def test_a_match_that_was_made_again_with_other_amounts_stands_with_those(ledger: Ledger) -> None:
+    """The charge's fee came late: matching took version 1 back and matched as version 2."""
+    ours = leg(a_transaction(Side.INTERNAL, Kind.CONTRIBUTION, 1000))
+    charge = a_charge(1000, 59)
+    ledger.post_matches(TENANT, WHO, [a_match(ours, leg(charge))])
+    again = a_match(ours, leg(charge, 990), version=2)
+    assert not ledger.post_matches(TENANT, WHO, [again]).refused
+    assert clearing(ledger) == {"clearing:pardna:circle-1": -1000, "clearing:stripe:acct_1": 990}
 
 
 def test_what_is_open_is_explained(ledger: Ledger) -> None:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from pardna.ledger.ports import Departures
-from pardna.ledger.service import Ledger, MatchEvent, Posted
+from pardna.ledger.model import COMMITTED, UNMATCHED
+from pardna.ledger.ports import Departures, Matches
+from pardna.ledger.service import Ledger, Posted, Refused
 from pardna.runtime.clock import Clock, iso
 from pardna.runtime.errors import InvalidInput
 from pardna.runtime.events import RECORD_POISONED, Envelope
@@ -25,6 +28,8 @@ T = TypeVar("T")
 #: Whose poison it is when a record does not even tell its tenant.
 NOBODY = "platform"
 PRINCIPAL = "system:ledger"
+#: Matches whose clearing is posted in one database transaction when catching up.
+MATCHES_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +61,13 @@ class Consumed:
     poisoned: int
 
 
-class Consumer:
-    """Posts batches of stream records and sends poison away."""
+class _Consumer:
+    """Posts batches of stream records, tenant by tenant, and sends poison away."""
 
     def __init__(self, ledger: Ledger, departures: Departures, clock: Clock) -> None:
         self._ledger = ledger
         self._departures = departures
         self._clock = clock
-
-    def post_transactions(self, texts: Sequence[str]) -> Consumed:
-        """Post ``transaction.recorded`` envelopes; raises Unavailable to have the batch repeated."""
-        records, poison = read_all(texts, _recorded)
-        return self._finish("post_transactions", records, poison, self._ledger.post_transactions)
-
-    def post_matches(self, records: Sequence[Record[MatchEvent]]) -> Consumed:
-        """Post clearing of matches; raises Unavailable to have the batch repeated."""
-        return self._finish("post_matches", records, [], self._ledger.post_matches)
 
     def _finish(
         self,
@@ -108,6 +104,59 @@ class Consumer:
         )
 
 
+class TransactionConsumer(_Consumer):
+    """Posts what was recorded."""
+
+    def consume(self, texts: Sequence[str]) -> Consumed:
+        """Post ``transaction.recorded`` envelopes; raises Unavailable to have the batch repeated."""
+        records, poison = read_all(texts, _recorded)
+        return self._finish("post_transactions", records, poison, self._ledger.post_transactions)
+
+
+class MatchConsumer(_Consumer):
+    """Posts what was matched."""
+
+    def __init__(
+        self, ledger: Ledger, matches: Matches, departures: Departures, clock: Clock
+    ) -> None:
+        super().__init__(ledger, departures, clock)
+        self._matches = matches
+
+    def consume(self, texts: Sequence[str]) -> Consumed:
+        """Post clearing of the matches that records of the match table's stream are about.
+
+        The table is asked for their state of now: images may come twice, late and out of order.
+        Raises Unavailable to have the batch repeated.
+        """
+        names, poison = read_all(texts, _match_name)
+        records = []
+        for name in {(n.tenant_id, n.value): n for n in names if n.value}.values():
+            try:
+                match = self._matches.get(name.tenant_id, name.value)
+            except InvalidInput as error:
+                poison.append(Poison(name.text, name.tenant_id, error.code))
+                continue
+            if match is not None:
+                records.append(Record(name.text, name.tenant_id, name.subject, match))
+        return self._finish("post_matches", records, poison, self._ledger.post_matches)
+
+    def catch_up(self, tenant_id: str, since: datetime) -> Posted:
+        """Post clearing of every match decided at `since` or later: what the stream lost."""
+        new = known = 0
+        refused: list[Refused] = []
+        ids = sorted(set(self._matches.decided_since(tenant_id, since)))
+        for start in range(0, len(ids), MATCHES_AT_ONCE):
+            matches = [
+                match
+                for match_id in ids[start : start + MATCHES_AT_ONCE]
+                if (match := self._matches.get(tenant_id, match_id)) is not None
+            ]
+            posted = self._ledger.post_matches(tenant_id, PRINCIPAL, matches)
+            new, known = new + posted.new, known + posted.known
+            refused += posted.refused
+        return Posted(new, known, tuple(refused))
+
+
 def read_all(
     texts: Sequence[str], read: Callable[[str], Record[T]]
 ) -> tuple[list[Record[T]], list[Poison]]:
@@ -122,16 +171,19 @@ def read_all(
 
 
 def texts_of(event: Mapping[str, Any]) -> list[str]:
-    """The records of a Kinesis event or of a redriving SQS event, as text.
+    """The records of a Kinesis, DynamoDB stream or (redriving) SQS event, as text.
 
     Bytes that are not UTF-8 become replacement characters, which no envelope survives: poison.
     """
-    return [
-        base64.b64decode(record["kinesis"]["data"]).decode("utf-8", "replace")
-        if "kinesis" in record
-        else unwrapped(record["body"])
-        for record in event.get("Records", ())
-    ]
+    return [_text_of(record) for record in event.get("Records", ())]
+
+
+def _text_of(record: Mapping[str, Any]) -> str:
+    if "kinesis" in record:
+        return base64.b64decode(record["kinesis"]["data"]).decode("utf-8", "replace")
+    if "dynamodb" in record:
+        return json.dumps(record, sort_keys=True, default=str)
+    return unwrapped(record["body"])
 
 
 def unwrapped(body: str) -> str:
@@ -148,3 +200,16 @@ def unwrapped(body: str) -> str:
 def _recorded(text: str) -> Record[TransactionRecorded]:
     recorded = TransactionRecorded.from_envelope(Envelope.from_json(text))
     return Record(text, recorded.transaction.tenant_id, recorded.transaction_id, recorded)
+
+
+def _match_name(text: str) -> Record[str]:
+    """Which match a record of the match table's stream is about; "" when it is about none."""
+    try:
+        image = json.loads(text)["dynamodb"].get("NewImage", {})
+        kind, status = image.get("kind", {}).get("S"), image.get("status", {}).get("S")
+        if kind != "match" or status not in (COMMITTED, UNMATCHED):
+            return Record(text, NOBODY, "", "")
+        match_id = str(image["match_id"]["S"])
+        return Record(text, str(image["tenant_id"]["S"]), match_id, match_id)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidInput("match.unreadable", f"not a record of a match: {error}") from error

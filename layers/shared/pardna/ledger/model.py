@@ -13,9 +13,13 @@ from datetime import datetime
 from enum import StrEnum
 
 from pardna.runtime.errors import InvalidInput
+from pardna.transactions.model import Kind, Side
 
 MINOR_MAX = 2**63 - 1
 LINES_MAX = 1_000
+
+#: The states of a match that concern the ledger.
+COMMITTED, UNMATCHED = "committed", "unmatched"
 
 
 class AccountType(StrEnum):
@@ -193,6 +197,36 @@ class OpenItem:
     currency: str
     item: str
     amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedLeg:
+    """One leg of a match; `amount_minor` is on the pair's basis (gross to gross, net to bank)."""
+
+    transaction_id: str
+    side: Side
+    kind: Kind
+    source: str
+    amount_minor: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class MatchEvent:
+    """A match's state as matching has it; versions count from 1.
+
+    ``committed`` at version n: the legs are joined, and versions before n no longer hold.
+    ``unmatched`` at version n: what was committed as version n is taken back. `variance_kind`
+    (``fee``, ``rounding`` or empty) says where a remainder belongs.
+    """
+
+    match_id: str
+    version: int
+    pair: str
+    status: str
+    at: datetime
+    legs: tuple[MatchedLeg, ...]
+    variance_kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Protocol
 
 from pardna.ledger.model import (
@@ -11,6 +12,7 @@ from pardna.ledger.model import (
     Balance,
     Journal,
     LegMark,
+    MatchEvent,
     OpenItem,
     Outcome,
     StatementLine,
@@ -51,8 +53,11 @@ class LedgerBook(Protocol):
 class ClearingBook(Protocol):
     """What the ledger knows of matches, beside the journals that they caused."""
 
-    def mark_legs(self, marks: Sequence[LegMark]) -> None:
-        """Record which legs matches join or part; an older version changes nothing."""
+    def mark_legs(self, marks: Sequence[LegMark]) -> set[str]:
+        """Record which legs matches join or part, and keep these marks locked until the end.
+
+        Returns ids of matches of which a later state was recorded before: theirs stay as they are.
+        """
 
     def open_items(self) -> list[OpenItem]:
         """What clearing accounts that are not zero consist of."""
@@ -74,6 +79,19 @@ class Books(Protocol):
 
     def open(self, tenant_id: str, principal: str) -> AbstractContextManager[Book]:
         """A book of `tenant_id`, written as `principal`. Raises Unavailable."""
+
+
+class Matches(Protocol):
+    """Matches as the match table has them now."""
+
+    def get(self, tenant_id: str, match_id: str) -> MatchEvent | None:
+        """A match that is committed or unmatched; None when it is neither.
+
+        Raises InvalidInput when its items cannot be read, Unavailable when the table cannot.
+        """
+
+    def decided_since(self, tenant_id: str, since: datetime) -> Iterator[str]:
+        """Ids of matches committed or unmatched at `since` or later."""
 
 
 class Departures(Protocol):

@@ -100,10 +100,10 @@ class PostgresBook:
                 for r in rows
             ]
 
-    def mark_legs(self, marks: Sequence[LegMark]) -> None:
+    def mark_legs(self, marks: Sequence[LegMark]) -> set[str]:
         """See ClearingBook."""
         rows = [asdict(mark) | {"matched_at": mark.matched_at.isoformat()} for mark in marks]
-        self._call("SELECT ledger.mark_legs(%s::jsonb)", (json.dumps(rows),))
+        return set(self._call("SELECT ledger.mark_legs(%s::jsonb)", (json.dumps(rows),)))
 
     def open_items(self) -> list[OpenItem]:
         """See ClearingBook."""

@@ -7,10 +7,10 @@ to us is positive, and a debit is positive.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pardna.ledger.model import Journal, Line
+from pardna.ledger.model import Journal, Line, MatchedLeg, MatchEvent
 from pardna.transactions.model import Kind, Side, Transaction
 
 #: Raise it when a rule changes; journals carry it, and postings made under older rules stay.
@@ -129,34 +129,23 @@ def journals_of(versions: Sequence[Transaction]) -> list[Journal]:
     return journals
 
 
-@dataclass(frozen=True, slots=True)
-class MatchedLeg:
-    """One leg of a match; `amount_minor` is on the pair's basis (gross to gross, net to bank)."""
-
-    transaction_id: str
-    side: Side
-    kind: Kind
-    source: str
-    amount_minor: int
-    currency: str
-
-
-def clearing_lines(pair: str, legs: Iterable[MatchedLeg]) -> tuple[Line, ...]:
+def clearing_lines(match: MatchEvent) -> tuple[Line, ...]:
     """Lines that move each matched leg out of its clearing account; what is left is the variance.
 
     A provider's charges in a settlement were cleared against our books when they were charged; here
     its payout moves. Where a settlement names charges but no payout, they leave the provider's
     balance itself.
     """
-    legs = sorted(legs, key=lambda leg: (leg.side, leg.transaction_id))
+    legs = sorted(match.legs, key=lambda leg: (leg.side, leg.transaction_id))
     by_payout = any(leg.side is Side.PSP and leg.kind is Kind.PAYOUT for leg in legs)
     lines, left = [], dict[str, int]()
     for leg in legs:
-        move = _move(pair, leg, by_payout)
+        move = _move(match.pair, leg, by_payout)
         if move is not None:
             lines.append(move)
             left[leg.currency] = left.get(leg.currency, 0) + move.amount_minor
-    variances = [Line(f"variance:{pair}", c, -total) for c, total in sorted(left.items()) if total]
+    account = ":".join(filter(None, ("variance", match.pair, match.variance_kind)))
+    variances = [Line(account, c, -total) for c, total in sorted(left.items()) if total]
     return (*lines, *variances)
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TypeVar
 
 from pardna.ledger import chart
 from pardna.ledger.model import (
+    COMMITTED,
+    UNMATCHED,
     Journal,
     LegMark,
+    MatchEvent,
     OpenItem,
     Outcome,
     Refusal,
@@ -18,31 +20,14 @@ from pardna.ledger.model import (
     TrialBalance,
 )
 from pardna.ledger.ports import Book, Books, LedgerBook, LedgerRaced
-from pardna.ledger.posting_rules import MatchedLeg, clearing_lines, journals_of
+from pardna.ledger.posting_rules import clearing_lines, journals_of
 from pardna.transactions.model import Transaction
 from pardna.transactions.recorded import TransactionRecorded
 
 T = TypeVar("T")
 
-COMMITTED, UNMATCHED = "committed", "unmatched"
 #: How often a posting that raced another with the same keys is repeated.
 ATTEMPTS_MAX = 8
-
-
-@dataclass(frozen=True, slots=True)
-class MatchEvent:
-    """A match's header and members as matching stored them; `version` counts from 1.
-
-    An even-handed pair of states: ``committed`` joins the legs, a later version ``unmatched`` parts
-    them again and takes back what the version before it posted.
-    """
-
-    match_id: str
-    version: int
-    pair: str
-    status: str
-    at: datetime
-    legs: tuple[MatchedLeg, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +86,22 @@ class Ledger:
     def post_matches(self, tenant_id: str, principal: str, matches: Sequence[MatchEvent]) -> Posted:
         """Post clearing journals of matches and record their legs, in one transaction.
 
-        Independent of whether the legs' own journals are there yet. A match without effect on any
-        account (both legs of it post elsewhere) records its legs only.
+        Independent of whether the legs' own journals are there yet, and of the order in which
+        versions of a match arrive: its marks are locked and written first, and who finds a later
+        state there posts nothing. A match that moves nothing only marks its legs.
         """
 
         def work(book: Book) -> Posted:
-            posted = _summary(
-                book, [(m.match_id, journal) for m in matches for journal in clearing_journals(m)]
+            stale = book.mark_legs([mark for match in matches for mark in _marks(match)])
+            return _summary(
+                book,
+                [
+                    (match.match_id, journal)
+                    for match in matches
+                    if match.match_id not in stale
+                    for journal in clearing_journals(match)
+                ],
             )
-            book.mark_legs([mark for match in matches for mark in _marks(match)])
-            return posted
 
         return self._in_book(tenant_id, principal, work)
 
@@ -160,24 +151,27 @@ def post_in(
 
 
 def clearing_journals(match: MatchEvent) -> list[Journal]:
-    """Journals of a match's version. They depend on the legs alone, not on when they are posted.
+    """Journals that bring the ledger to a match's state, whatever it has posted of it before.
 
-    An unmatch carries the version that it takes back as well: whichever arrives first, both end up
-    posted once.
+    Version n supersedes those before it, so each of them is taken back if it was posted; when
+    ``unmatched``, so is version n itself. That a version was never posted is no refusal.
     """
-    standing = match.version if match.status == COMMITTED else match.version - 1
-    lines = clearing_lines(match.pair, match.legs)
-    if len(lines) < 2:
-        return []
-    key = f"match:{match.match_id}:{standing}"
     refs: dict[str, str | int] = {"match_id": match.match_id, "pair": match.pair}
-    cleared = Journal(key=key, kind="clearing", lines=lines, refs=refs)
-    if match.status == COMMITTED:
-        return [cleared]
-    taken_back = Journal(
-        key=f"match:{match.match_id}:{match.version}", kind="unmatch", reverses=key, refs=refs
-    )
-    return [cleared, taken_back]
+    last_undone = match.version if match.status == UNMATCHED else match.version - 1
+    journals = [
+        Journal(
+            key=f"reverse:match:{match.match_id}:{version}",
+            kind="unmatch",
+            reverses=f"match:{match.match_id}:{version}",
+            refs=refs,
+        )
+        for version in range(1, last_undone + 1)
+    ]
+    lines = clearing_lines(match)
+    if match.status == COMMITTED and len(lines) >= 2:
+        key = f"match:{match.match_id}:{match.version}"
+        journals.append(Journal(key=key, kind="clearing", lines=lines, refs=refs))
+    return journals
 
 
 def _marks(match: MatchEvent) -> list[LegMark]:
@@ -208,6 +202,11 @@ def _summary(book: LedgerBook, journals: Iterable[tuple[str, Journal]]) -> Poste
         refused=tuple(
             Refused(subject, journal.key, outcome.refusal)
             for (subject, journal), outcome in zip(journals, outcomes, strict=True)
-            if outcome.refusal is not None
+            if outcome.refusal is not None and not _needless(journal, outcome)
         ),
     )
+
+
+def _needless(journal: Journal, outcome: Outcome) -> bool:
+    """A match's version that was never posted needs no taking back."""
+    return journal.kind == "unmatch" and outcome.refusal is Refusal.UNKNOWN_JOURNAL

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 
-from pardna.ledger.consume import Consumer
+from pardna.ledger.consume import MatchConsumer, TransactionConsumer
 from pardna.ledger.service import Ledger
+from pardna.runtime.clients import client
 from pardna.runtime.clock import utc_now
 from pardna.runtime.settings import settings
 
@@ -20,8 +21,18 @@ def ledger() -> Ledger:
 
 
 @cache
-def consumer() -> Consumer:
-    """Posts stream records; poison leaves through the departures table."""
+def transaction_consumer() -> TransactionConsumer:
+    """Posts recorded transactions; poison leaves through the departures table."""
     from pardna.outbox.wiring import departures
 
-    return Consumer(ledger(), departures(), utc_now)
+    return TransactionConsumer(ledger(), departures(), utc_now)
+
+
+@cache
+def match_consumer() -> MatchConsumer:
+    """Posts clearing of matches; poison leaves through the departures table."""
+    from pardna.ledger.dynamodb import DynamoMatches
+    from pardna.outbox.wiring import departures
+
+    matches = DynamoMatches(client("dynamodb"), settings().need("match_table"))
+    return MatchConsumer(ledger(), matches, departures(), utc_now)

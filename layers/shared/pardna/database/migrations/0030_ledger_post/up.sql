@@ -379,19 +379,34 @@ BEGIN
 END
 $$;
 
--- Records which legs a match joins, or no longer joins; an older version changes nothing.
-CREATE FUNCTION ledger.mark_legs(legs jsonb) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+-- Records which legs matches join or part. A later version wins, and within a version `unmatched`
+-- over `committed`. The rows stay locked, so that two states of one match post one after the other.
+-- Returns the matches whose recorded state is later than the given one.
+CREATE FUNCTION ledger.mark_legs(legs jsonb) RETURNS text[]
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    stale text[];
+BEGIN
     INSERT INTO ledger.matched_legs AS m
         (tenant_id, pair, transaction_id, match_id, version, status, matched_at)
-    SELECT DISTINCT ON (l.pair, l.transaction_id, l.match_id) app.tenant(), l.pair,
+    SELECT DISTINCT ON (l.match_id, l.pair, l.transaction_id) app.tenant(), l.pair,
         l.transaction_id, l.match_id, l.version, l.status, l.matched_at
     FROM jsonb_to_recordset(legs) l (pair text, transaction_id text, match_id text,
         version integer, status text, matched_at timestamptz)
-    ORDER BY l.pair, l.transaction_id, l.match_id, l.version DESC
+    ORDER BY l.match_id, l.pair, l.transaction_id, l.version DESC, l.status = 'unmatched' DESC
     ON CONFLICT (tenant_id, pair, transaction_id, match_id) DO UPDATE
     SET version = excluded.version, status = excluded.status, matched_at = excluded.matched_at
-    WHERE m.version < excluded.version
+    WHERE (m.version, m.status = 'unmatched') < (excluded.version, excluded.status = 'unmatched');
+
+    SELECT array_agg(DISTINCT l.match_id) INTO stale
+    FROM jsonb_to_recordset(legs) l (pair text, transaction_id text, match_id text,
+        version integer, status text)
+    CROSS JOIN LATERAL (SELECT * FROM ledger.matched_legs m
+        WHERE m.tenant_id = app.tenant() AND m.pair = l.pair
+          AND m.transaction_id = l.transaction_id AND m.match_id = l.match_id LIMIT 1) m
+    WHERE (m.version, m.status = 'unmatched') > (l.version, l.status = 'unmatched');
+    RETURN coalesce(stale, '{}');
+END
 $$;
 
 REVOKE ALL ON FUNCTION ledger.close_period, ledger.mark_legs, ledger.post, ledger.open_accounts, ledger.with_reversals,
