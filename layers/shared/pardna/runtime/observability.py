@@ -9,6 +9,7 @@ names or identity numbers.
 from __future__ import annotations
 
 import functools
+import warnings
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
@@ -29,6 +30,8 @@ NAMESPACE = "Pardna"
 logger = Logger(service=SERVICE, utc=True)
 tracer = Tracer(service=SERVICE, auto_patch=False)
 metrics = Metrics(service=SERVICE, namespace=NAMESPACE)
+# Most invocations count nothing, and that is nothing to remark on.
+warnings.filterwarnings("ignore", message="No application metrics to publish")
 
 # The tracer prints a traceback for every exception that passes it, the expected ones too.
 logging.getLogger("aws_lambda_powertools.tracing.tracer").setLevel(logging.CRITICAL)
@@ -55,6 +58,10 @@ def observed(
         if stage != "production":
             limits.install()
         logger.set_correlation_id(correlation_id(event, context))
+        # All functions share one log group: without a name nobody could tell them apart.
+        logger.append_keys(
+            function_name=getattr(context, "function_name", "") or handler.__module__
+        )
         try:
             response = handler(event, context)
         except PardnaError as error:
