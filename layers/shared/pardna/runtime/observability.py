@@ -9,8 +9,8 @@ names or identity numbers.
 from __future__ import annotations
 
 import functools
-import warnings
 import logging
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
