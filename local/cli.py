@@ -8,8 +8,8 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from local import home
 from local.console import HomeError, report, say
@@ -117,28 +117,37 @@ def _logs(given: argparse.Namespace) -> int:
             f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(functions)}",
         )
     since_ms = int((time.time() - given.minutes * 60) * 1000)
-    wanted = {given.function: functions[given.function]} if given.function else functions
-    lines = sorted(
-        (event["timestamp"], name, event["message"].rstrip())
-        for name, physical in wanted.items()
-        for event in _log_events(running, f"/aws/lambda/{physical}", since_ms)
-    )
-    for at_ms, name, message in lines:
-        say(f"{time.strftime('%H:%M:%S', time.localtime(at_ms / 1000))} {name}: {message}")
+    wanted = functions.get(given.function, "")
+    lines = [
+        line
+        for group in _log_groups(running, functions.values())
+        for line in _log_events(running, group, since_ms)
+        if not wanted or f'"{wanted}"' in line[1] or group.endswith(wanted)
+    ]
+    for at_ms, message in sorted(lines):
+        say(f"{time.strftime('%H:%M:%S', time.localtime(at_ms / 1000))} {message}")
     if not lines:
-        say(f"no function wrote anything in the last {given.minutes} minutes")
+        say(f"nothing was written in the last {given.minutes} minutes")
     return 0
 
 
-def _log_events(running: home.Home, group: str, since_ms: int) -> list[dict[str, Any]]:
-    logs = running.client("logs")
-    try:
-        pages = logs.get_paginator("filter_log_events").paginate(
-            logGroupName=group, startTime=since_ms
-        )
-        return [event for page in pages for event in page["events"]]
-    except logs.exceptions.ResourceNotFoundException:
-        return []  # never invoked
+def _log_groups(running: home.Home, functions: Iterable[str]) -> list[str]:
+    """Groups that functions write to: one of their own each, or one that they share."""
+    present = {g["logGroupName"] for g in running.client("logs").describe_log_groups()["logGroups"]}
+    own = {f"/aws/lambda/{name}" for name in functions}
+    return sorted(name for name in present if name in own or name.endswith("/functions"))
+
+
+def _log_events(running: home.Home, group: str, since_ms: int) -> list[tuple[int, str]]:
+    """Time and text of a group's lines, without Lambda's own START, END and REPORT."""
+    pages = running.client("logs").get_paginator("filter_log_events")
+    frame = ("START RequestId", "END RequestId", "REPORT RequestId")
+    return [
+        (event["timestamp"], event["message"].rstrip())
+        for page in pages.paginate(logGroupName=group, startTime=since_ms)
+        for event in page["events"]
+        if not event["message"].startswith(frame)
+    ]
 
 
 def _invoke(given: argparse.Namespace) -> int:

@@ -165,7 +165,8 @@ def _sam(paths: Paths, state: State, name: str, command: list[str], deadline_s: 
                 f"sam {name} took longer than {deadline_s:.0f} s", f"see {log}"
             ) from None
     if done.returncode != 0:
-        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
+        lines = [line for line in lines if line and "skipping upload" not in line]
         shown = "\n".join(f"     | {line[:240]}" for line in lines[-12:])
         raise HomeError(f"sam {name} failed:\n{shown}", f"the whole story is in {log}")
 

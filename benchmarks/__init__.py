@@ -1,0 +1,1 @@
+"""What is measured: `make bench`. The committed figures are in `baseline.json`."""
