@@ -84,5 +84,8 @@ class Tenancy:
         self._access.require(principal, membership.tenant_id, "memberships.write")
         if membership.principal == principal:
             raise RefusedByRule("identity.own_membership", "nobody changes their own roles")
+        held = self._directory.membership(membership.principal, membership.tenant_id)
+        if held == membership:
+            return membership  # said before: who said it first, and when, stands
         self._directory.put_membership(membership, by=principal, at=iso(self._clock()))
         return membership
