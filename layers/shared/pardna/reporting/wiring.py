@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
-from pardna.reporting.links import ReportLinks
+from pardna.reporting.links import ReportLinks, round_number
 from pardna.reporting.ports import Shelf
-from pardna.reporting.service import Reports
 from pardna.runtime.settings import settings
+
+if TYPE_CHECKING:
+    from pardna.reporting.service import Reports
+
+__all__ = ["links", "reports", "round_number"]
 
 
 @cache
