@@ -12,46 +12,41 @@ from local.psp.records import Json, Records
 
 @dataclass(frozen=True)
 class Resource:
-    """One kind: its noun for error texts, the filters of its list, and its rows, newest first."""
+    """One kind: its noun for error texts, the filters of its list, the table of the records that it
+    comes from, and how one row is shaped (None: balance transactions, which are derived)."""
 
     noun: str
     filters: frozenset[str]
-    rows: Callable[[Records], list[Json]]
+    table: str = ""
+    shape: Callable[[Records, Json], Json] | None = None
 
-
-def _shaped(rows: str, shape: Callable[[Records, Json], Json]) -> Callable[[Records], list[Json]]:
-    def produce(records: Records) -> list[Json]:
-        shaped = [shape(records, one) for one in getattr(records, rows).values()]
+    def rows(self, records: Records) -> list[Json]:
+        """All of them, newest first."""
+        if self.shape is None:
+            return balance_transactions(records)
+        shaped = [self.shape(records, one) for one in getattr(records, self.table).values()]
         return sorted(shaped, key=lambda one: (one["created"], one["id"]), reverse=True)
-
-    return produce
 
 
 RESOURCES = {
     "balance_transactions": Resource(
         "balance transaction",
         frozenset({"type", "currency", "created", "available_on", "source", "payout"}),
-        balance_transactions,
     ),
     "charges": Resource(
-        "charge",
-        frozenset({"customer", "payment_intent", "created"}),
-        _shaped("charges", objects.charge),
+        "charge", frozenset({"customer", "payment_intent", "created"}), "charges", objects.charge
     ),
     "refunds": Resource(
-        "refund",
-        frozenset({"charge", "payment_intent", "created"}),
-        _shaped("refunds", objects.refund),
+        "refund", frozenset({"charge", "payment_intent", "created"}), "refunds", objects.refund
     ),
     "disputes": Resource(
-        "dispute",
-        frozenset({"charge", "payment_intent", "created"}),
-        _shaped("disputes", objects.dispute),
+        "dispute", frozenset({"charge", "payment_intent", "created"}), "disputes", objects.dispute
     ),
     "payouts": Resource(
         "payout",
         frozenset({"status", "arrival_date", "created", "destination"}),
-        _shaped("payouts", objects.payout),
+        "payouts",
+        objects.payout,
     ),
 }
 # Which list holds an id, by its prefix.
@@ -72,7 +67,10 @@ def find(records: Records, identifier: str) -> Json | None:
 
 def find_in(resource: Resource, records: Records, identifier: str) -> Json | None:
     """The object of one kind with this id."""
-    for one in resource.rows(records):
+    if resource.shape is not None:
+        one = getattr(records, resource.table).get(identifier)
+        return None if one is None else resource.shape(records, one)
+    for one in balance_transactions(records):
         if one["id"] == identifier:
             return one
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local.psp.listing import BadParameter, expand, page, take_expansions
@@ -13,6 +13,7 @@ ITEMS = [{"id": f"txn_{n}", "created": 100 - n, "currency": "jmd"} for n in rang
 FILTERS = frozenset({"created", "currency"})
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=1, max_value=100))
 def test_pages_forward_cover_everything_once_in_order(limit: int) -> None:
     seen: list[str] = []
@@ -27,6 +28,7 @@ def test_pages_forward_cover_everything_once_in_order(limit: int) -> None:
     assert seen == [one["id"] for one in ITEMS]
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=1, max_value=100))
 def test_pages_backward_cover_the_same_in_the_same_order(limit: int) -> None:
     seen = [ITEMS[-1]["id"]]

@@ -7,7 +7,7 @@ import io
 from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local.psp import fees, settle
@@ -16,6 +16,7 @@ from local.psp.report import decimal, payout_report
 from tests.unit.local.simulated import a_charge, a_refund, records
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=0, max_value=10**12), st.sampled_from(["usd", "jmd"]))
 def test_a_fee_is_the_percentage_rounded_half_up_plus_the_fixed_part(
     amount: int, currency: str
@@ -26,6 +27,7 @@ def test_a_fee_is_the_percentage_rounded_half_up_plus_the_fixed_part(
     assert fees.charge_fee(amount, currency) == percentage + {"usd": 30, "jmd": 5_000}[currency]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(min_value=10_000, max_value=10**9), min_size=1, max_size=8),
     st.integers(min_value=1, max_value=9_999),
