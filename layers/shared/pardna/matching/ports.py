@@ -114,7 +114,7 @@ class MatchReader(Protocol):
 class MatchState(Protocol):
     """Open legs and the one place where two matches cannot both win."""
 
-    def record(self, legs: Sequence[Leg]) -> LegState:
+    def record(self, legs: Sequence[Leg]) -> dict[Pair, LegState]:
         """Write the legs of one version of one transaction; an older version changes nothing.
 
         A matched leg stays matched, unless its basis has changed: then its match is taken back
