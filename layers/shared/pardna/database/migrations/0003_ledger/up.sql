@@ -156,9 +156,11 @@ BEGIN
     SELECT s.journal_id, j.xid IS NULL OR j.xid <> pg_current_xact_id() AS foreign_journal
     INTO broken
     FROM (
-        SELECT c.tenant_id, c.journal_id, sum(c.lines) AS lines, bool_and(c.total = 0) AS balanced
+        SELECT c.tenant_id, c.journal_id, bool_and(c.total = 0) AS balanced,
+               sum(c.lines) AS lines, min(c.first) AS first, max(c.last) AS last
         FROM (
-            SELECT tenant_id, journal_id, currency, count(*) AS lines, sum(amount_minor) AS total
+            SELECT tenant_id, journal_id, currency, sum(amount_minor) AS total,
+                   count(*) AS lines, min(line) AS first, max(line) AS last
             FROM new_entries GROUP BY tenant_id, journal_id, currency
         ) c
         GROUP BY c.tenant_id, c.journal_id
@@ -167,7 +169,8 @@ BEGIN
         SELECT x.xid, x.line_count FROM ledger.journals x
         WHERE x.tenant_id = s.tenant_id AND x.journal_id = s.journal_id LIMIT 1) j ON true
     WHERE j.xid IS NULL OR j.xid <> pg_current_xact_id()
-       OR j.line_count <> s.lines OR NOT s.balanced
+       -- All lines 1 to n at once: with the primary key, none can follow later.
+       OR s.first <> 1 OR s.last <> j.line_count OR s.lines <> j.line_count OR NOT s.balanced
     LIMIT 1;
     IF found THEN
         RAISE EXCEPTION 'journal %: %', broken.journal_id,

@@ -1,0 +1,140 @@
+"""Many clients at once: one effect per key, no deadlock, no lost update, limits that hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+
+from pardna.ledger.model import Account, AccountType, Journal, Line, Outcome, Refusal, Status
+from pardna.ledger.postgres import PostgresBooks
+from pardna.ledger.service import Ledger
+from tests.support.ledger import TENANT, WHO, assert_sound, balances
+from tests.support.postgres import TestDatabase
+
+
+def move(key: str, debit: str, credit: str, amount: int) -> Journal:
+    return Journal(key, "test", (Line(debit, "JMD", amount), Line(credit, "JMD", -amount)))
+
+
+@pytest.fixture
+def ledger(database: TestDatabase) -> Ledger:
+    books = PostgresBooks(database.session())
+    with books.open(TENANT, WHO) as book:
+        book.open_accounts(
+            [
+                Account("hot:1", "JMD", AccountType.ASSET),
+                Account("hot:2", "JMD", AccountType.ASSET),
+                Account("wide", "JMD", AccountType.ASSET, shards=8),
+                Account("safe", "JMD", AccountType.ASSET, minimum_minor=0),
+            ]
+        )
+    return Ledger(books)
+
+
+def at_once(clients: int, work: Callable[[int], list[Outcome]]) -> list[list[Outcome]]:
+    """Run `work` in so many threads that all start together; each has its own connection."""
+    start = Barrier(clients)
+
+    def run(number: int) -> list[Outcome]:
+        start.wait(30)
+        return work(number)
+
+    with ThreadPoolExecutor(clients) as pool:
+        return list(pool.map(run, range(clients)))
+
+
+def answers(outcomes: list[list[Outcome]]) -> Counter[str]:
+    return Counter(o.refusal or o.status for batch in outcomes for o in batch)
+
+
+def test_the_same_key_from_many_clients_posts_once(ledger: Ledger, database: TestDatabase) -> None:
+    journals = [move(f"k{i}", "hot:1", "hot:2", 10 + i) for i in range(20)]
+
+    def work(number: int) -> list[Outcome]:
+        order = journals if number % 2 else journals[::-1]
+        found = ledger.post(TENANT, WHO, order)
+        return found if number % 2 else found[::-1]
+
+    outcomes = at_once(16, work)
+    assert answers(outcomes) == {Status.POSTED: 20, Status.ALREADY_POSTED: 300}
+    for column in zip(*outcomes, strict=True):
+        assert len({outcome.journal_id for outcome in column}) == 1
+    assert balances(database.runtime_conninfo)["hot:1"] == sum(10 + i for i in range(20))
+    assert_sound(database.runtime_conninfo)
+
+
+def test_the_same_key_with_different_content_has_one_winner(
+    ledger: Ledger, database: TestDatabase
+) -> None:
+    outcomes = at_once(
+        16, lambda n: ledger.post(TENANT, WHO, [move("k", "hot:1", "hot:2", 100 + n)])
+    )
+    assert answers(outcomes) == {Status.POSTED: 1, Refusal.KEY_REUSED: 15}
+    assert_sound(database.runtime_conninfo)
+
+
+def test_a_hundred_clients_on_two_accounts(ledger: Ledger, database: TestDatabase) -> None:
+    """Opposite directions, so that locks taken as they come would deadlock."""
+
+    def work(number: int) -> list[Outcome]:
+        ends = ("hot:1", "hot:2") if number % 2 else ("hot:2", "hot:1")
+        return [
+            outcome
+            for turn in range(5)
+            for outcome in ledger.post(
+                TENANT,
+                WHO,
+                [move(f"{number}-{turn}-{i}", *ends, 1 + number % 2) for i in range(3)],
+            )
+        ]
+
+    outcomes = at_once(100, work)
+    assert answers(outcomes) == {Status.POSTED: 1500}
+    assert balances(database.runtime_conninfo)["hot:1"] == 50 * 15 * 2 - 50 * 15
+    assert_sound(database.runtime_conninfo)
+
+
+def test_a_limit_holds_whoever_comes_first(ledger: Ledger, database: TestDatabase) -> None:
+    ledger.post(TENANT, WHO, [move("in", "safe", "hot:1", 100)])
+    outcomes = at_once(
+        24,
+        lambda n: ledger.post(
+            TENANT,
+            WHO,
+            [move(f"{n}", "hot:1", "safe", 10), move(f"{n}b", "wide", "hot:2", 1)],
+        ),
+    )
+    assert answers(outcomes) == {Status.POSTED: 10 + 24, Refusal.BELOW_MINIMUM: 14}
+    assert "safe" not in balances(database.runtime_conninfo)
+    assert_sound(database.runtime_conninfo)
+
+
+def test_a_journal_is_reversed_once_whoever_tries(ledger: Ledger, database: TestDatabase) -> None:
+    ledger.post(TENANT, WHO, [move("k", "hot:1", "hot:2", 100)])
+    outcomes = at_once(
+        12, lambda n: ledger.post(TENANT, WHO, [Journal(f"back{n}", "test", reverses="k")])
+    )
+    assert answers(outcomes) == {Status.POSTED: 1, Refusal.ALREADY_REVERSED: 11}
+    assert balances(database.runtime_conninfo) == {}
+    assert_sound(database.runtime_conninfo)
+
+
+def test_a_split_account_is_read_as_one(ledger: Ledger, database: TestDatabase) -> None:
+    at_once(16, lambda n: ledger.post(TENANT, WHO, [move(f"{n}", "wide", "hot:1", 5)]))
+    assert balances(database.runtime_conninfo) == {"wide": 80, "hot:1": -80}
+    assert_sound(database.runtime_conninfo)
+
+
+def test_first_use_of_accounts_by_many_clients(ledger: Ledger, database: TestDatabase) -> None:
+    outcomes = at_once(
+        12,
+        lambda n: ledger.post(
+            TENANT, WHO, [move(f"{n}-{i}", f"bank:b{i}", f"pot:p{i}", 1) for i in range(5)]
+        ),
+    )
+    assert answers(outcomes) == {Status.POSTED: 60}
+    assert_sound(database.runtime_conninfo)

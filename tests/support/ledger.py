@@ -1,0 +1,78 @@
+"""What tests of the ledger on PostgreSQL share: raw calls, and the invariants."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, LiteralString
+
+import psycopg
+
+TENANT, WHO = "acme", "tester"
+Document = dict[str, Any]
+
+
+@contextmanager
+def entered(conninfo: str, tenant: str = TENANT) -> Iterator[psycopg.Connection[Any]]:
+    """A connection of its own inside a tenant's transaction; commits at the end."""
+    with psycopg.connect(conninfo, prepare_threshold=None) as connection:
+        connection.execute("SELECT app.enter(%s, %s)", (tenant, WHO))
+        yield connection
+
+
+def document(key: str, debit: str, credit: str, amount: int, **more: Any) -> Document:
+    """A two-line journal in JMD as ``ledger.post`` reads it."""
+    lines = [
+        {"account": debit, "currency": "JMD", "amount_minor": amount},
+        {"account": credit, "currency": "JMD", "amount_minor": -amount},
+    ]
+    return {"key": key, "kind": "test", "lines": lines, **more}
+
+
+def post(
+    connection: psycopg.Connection[Any], documents: Sequence[Document], whole: bool = False
+) -> list[str]:
+    """Post; the answers in short."""
+    row = connection.execute(
+        "SELECT ledger.post(%s::jsonb, %s)", (json.dumps(documents), whole)
+    ).fetchone()
+    assert row is not None
+    return [answer.get("code", answer["outcome"]) for answer in row[0]]
+
+
+def open_accounts(conninfo: str, *codes: str, tenant: str = TENANT, **more: Any) -> None:
+    """Open asset accounts in JMD."""
+    rows = [
+        {"code": c, "currency": "JMD", "type": "asset", "normal_side": "debit", **more}
+        for c in codes
+    ]
+    with entered(conninfo, tenant) as connection:
+        connection.execute("SELECT ledger.open_accounts(%s::jsonb)", (json.dumps(rows),))
+
+
+def rows(conninfo: str, query: LiteralString, tenant: str = TENANT) -> list[tuple[Any, ...]]:
+    """What a tenant sees."""
+    with entered(conninfo, tenant) as connection:
+        return connection.execute(query).fetchall()
+
+
+def balances(conninfo: str, tenant: str = TENANT) -> dict[str, int]:
+    """Balances that are not zero."""
+    found = rows(conninfo, "SELECT code, balance_minor FROM ledger.account_balances", tenant)
+    return {code: balance for code, balance in found if balance}
+
+
+def assert_sound(conninfo: str, tenant: str = TENANT) -> None:
+    """The invariants: zero in each currency, balances as entries say, every journal with its lines."""
+    for currency, difference in rows(
+        conninfo, "SELECT currency, difference_minor FROM ledger.trial_balance", tenant
+    ):
+        assert difference == 0, currency
+    assert rows(conninfo, "SELECT * FROM ledger.discrepancies", tenant) == []
+    broken = (
+        "SELECT j.journal_id FROM ledger.journals j LEFT JOIN ledger.entries e"
+        " USING (tenant_id, journal_id) GROUP BY j.tenant_id, j.journal_id, j.line_count"
+        " HAVING count(e.line) <> j.line_count OR sum(e.amount_minor) <> 0"
+    )
+    assert rows(conninfo, broken, tenant) == []
