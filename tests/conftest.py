@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 if TYPE_CHECKING:
     from local.home import Home
@@ -30,6 +31,10 @@ os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "Pardna")
 from pardna.runtime import limits  # noqa: E402  (the path must be set first)
 
 limits.install()
+
+# A slow or busy machine is not a finding.
+hypothesis_settings.register_profile("pardna", deadline=None)
+hypothesis_settings.load_profile("pardna")
 
 from tests.support.postgres import Cluster, TestDatabase, running_cluster  # noqa: E402
 
