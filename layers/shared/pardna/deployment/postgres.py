@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 import psycopg
@@ -30,7 +29,7 @@ class PostgresSchema:
 
 
 def from_settings(settings: Settings) -> PostgresSchema:
-    """The administrator's way in: a URL on a laptop; in AWS RDS's own secret, else an IAM token."""
+    """The administrator's way in: a URL on a laptop, an IAM token in AWS."""
     if settings.database_admin_url:
         password = conninfo_to_dict(settings.database_url).get("password") or ""
         return PostgresSchema(lambda: settings.database_admin_url, str(password))
@@ -41,24 +40,18 @@ def _aws_conninfo(settings: Settings) -> str:
     from pardna.runtime.clients import client
 
     user = settings.need("database_admin_user")
-    if settings.database_admin_secret_arn:
-        secret = client("secretsmanager").get_secret_value(
-            SecretId=settings.database_admin_secret_arn
-        )
-        password = str(json.loads(secret["SecretString"])["password"])
-    else:
-        password = client("rds").generate_db_auth_token(
-            DBHostname=settings.need("database_host"),
-            Port=settings.database_port,
-            DBUsername=user,
-            Region=settings.aws_region,
-        )
+    token = client("rds").generate_db_auth_token(
+        DBHostname=settings.need("database_host"),
+        Port=settings.database_port,
+        DBUsername=user,
+        Region=settings.aws_region,
+    )
     return make_conninfo(
         host=settings.need("database_host"),
         port=settings.database_port,
         dbname=settings.database_name,
         user=user,
-        password=password,
+        password=token,
         sslmode="require",
         connect_timeout=30,  # Aurora at capacity 0 takes its time to wake
     )

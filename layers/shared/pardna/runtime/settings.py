@@ -30,7 +30,6 @@ class Settings(BaseModel):
     # Given to the function that migrates, and to no other.
     database_admin_url: str = Field(default="", repr=False)
     database_admin_user: str = ""
-    database_admin_secret_arn: str = ""
 
     raw_bucket: str = ""
     lake_bucket: str = ""
