@@ -204,7 +204,7 @@ def find_uv() -> str:
 
 def cache() -> Path:
     """Where unpacked folders are kept, shared by all homes of this checkout."""
-    return ROOT / ".local" / "layers"
+    return Path(os.environ.get("PARDNA_LAYER_CACHE") or ROOT / ".local" / "layers")
 
 
 def digest(files: list[Path], *more: str) -> str:

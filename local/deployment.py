@@ -19,7 +19,6 @@ from local.processes import quiet_environment
 from local.state import ROOT, Paths, State
 
 STACK = "pardna"
-TEMPLATE = ROOT / "template.yaml"
 #: All that the deployed stack is made of. A change in any of it is deployed.
 SOURCES = (
     *("template.yaml", "samconfig.toml", "stacks", "functions", "statemachines"),
@@ -48,20 +47,31 @@ def declared_parameters(template: str) -> set[str]:
     return names
 
 
-def fingerprint(values: Mapping[str, str]) -> str:
-    """A hash of everything that `sam deploy` would deploy."""
+def fingerprint(values: Mapping[str, str], source: Path = ROOT) -> str:
+    """A hash of everything that `sam deploy` would deploy from `source`."""
     found = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
-    for path in _source_files():
-        found.update(f"{path.relative_to(ROOT)}\0".encode())
+    for path in _files_of(source):
+        found.update(f"{path.relative_to(source)}\0".encode())
         found.update(hashlib.sha256(path.read_bytes()).digest())
     return found.hexdigest()
 
 
+def snapshot(paths: Paths) -> Path:
+    """Copy the sources into the home: what is deployed is one moment's, whoever edits or runs tests
+    meanwhile, and holds no bytecode."""
+    shutil.rmtree(paths.source, ignore_errors=True)
+    for path in _files_of(ROOT):
+        target = paths.source / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
+    return paths.source
+
+
 def build(paths: Paths, state: State, values: Mapping[str, str]) -> None:
-    """Run `sam build` into the home."""
+    """Run `sam build` on the snapshot, into the home."""
     shutil.rmtree(paths.build, ignore_errors=True)
     command = [
-        *(emulator.tool("sam"), "build", "--template-file", str(TEMPLATE)),
+        *(emulator.tool("sam"), "build", "--template-file", str(paths.source / "template.yaml")),
         *("--build-dir", str(paths.build), "--build-in-source", "--no-beta-features"),
         *("--parameter-overrides", *_overrides(values)),
     ]
@@ -145,7 +155,10 @@ def _sam(paths: Paths, state: State, name: str, command: list[str], deadline_s: 
     log.parent.mkdir(parents=True, exist_ok=True)
     path = f"{emulator.TOOLS}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     environment = quiet_environment(
-        **emulator.aws_environment(state), PATH=path, PARDNA_LAYER_TARGET="laptop"
+        **emulator.aws_environment(state),
+        PATH=path,
+        PARDNA_LAYER_TARGET="laptop",
+        PARDNA_LAYER_CACHE=str(ROOT / ".local" / "layers"),
     )
     environment["SAM_CLI_APP_DIR"] = environment["__SAM_CLI_APP_DIR"] = str(paths.run / "sam")
     with log.open("w") as out:
@@ -155,7 +168,7 @@ def _sam(paths: Paths, state: State, name: str, command: list[str], deadline_s: 
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                cwd=ROOT,
+                cwd=paths.source,
                 env=environment,
                 timeout=deadline_s,
                 check=False,
@@ -171,9 +184,9 @@ def _sam(paths: Paths, state: State, name: str, command: list[str], deadline_s: 
         raise HomeError(f"sam {name} failed:\n{shown}", f"the whole story is in {log}")
 
 
-def _source_files() -> Iterable[Path]:
+def _files_of(source: Path) -> Iterable[Path]:
     for name in SOURCES:
-        path = ROOT / name
+        path = source / name
         if path.is_file():
             yield path
         elif path.is_dir():

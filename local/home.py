@@ -19,7 +19,7 @@ from typing import Any
 from local import deployment, emulator, partners, postgres
 from local.console import HomeError, say, step
 from local.processes import Child, answers_tcp, holder_of, stop
-from local.state import Paths, State, home_folder, load, new_state, only_one
+from local.state import ROOT, Paths, State, home_folder, load, new_state, only_one
 
 PARTS = ("postgres", "aws", "stripe", "settlement", "bank")
 
@@ -218,12 +218,13 @@ def _start_parts(paths: Paths, state: State) -> None:
 
 
 def _deploy(home: Home) -> None:
-    template = deployment.TEMPLATE.read_text()
-    values = deployment.parameters(template, stack_parameters(home))
-    print_of_sources = deployment.fingerprint(values)
-    if home.state.deployment.get("fingerprint") == print_of_sources:
+    values = _values(home, ROOT)
+    if home.state.deployment.get("fingerprint") == deployment.fingerprint(values):
         say("  ok deployed stack is up to date")
         return
+    source = deployment.snapshot(home.paths)
+    values = _values(home, source)
+    print_of_sources = deployment.fingerprint(values, source)
     with step("sam build"):
         deployment.build(home.paths, home.state, values)
     with step("sam deploy") as notes:
@@ -239,6 +240,11 @@ def _deploy(home: Home) -> None:
         home.state.save(home.paths)
         functions = sum(name.endswith("Function") for name in resources)
         notes.append(f"{len(resources)} resources, {functions} functions")
+
+
+def _values(home: Home, source: Path) -> dict[str, str]:
+    template = (source / "template.yaml").read_text()
+    return deployment.parameters(template, stack_parameters(home))
 
 
 def stack_parameters(home: Home) -> dict[str, str]:
@@ -286,7 +292,7 @@ def _stop_children(children: Mapping[str, Child]) -> list[str]:
 
 def _wipe(paths: Paths) -> None:
     paths.state.unlink(missing_ok=True)
-    for folder in (paths.run, paths.build):
+    for folder in (paths.run, paths.build, paths.source):
         shutil.rmtree(folder, ignore_errors=True)
 
 

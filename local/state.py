@@ -46,6 +46,11 @@ class Paths:
         return self.home / "build"
 
     @property
+    def source(self) -> Path:
+        """The sources as they were deployed last."""
+        return self.home / "source"
+
+    @property
     def state(self) -> Path:
         """The state file."""
         return self.home / "state.json"
