@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pardna.ledger.service import Ledger
@@ -204,6 +204,7 @@ class Reports:
             )
             for item in items
         ]
+        lines = _cancelled(lines)
         return sorted(lines, key=lambda line: (line.account, line.transaction_id))
 
     def _draw(
@@ -233,6 +234,23 @@ class Reports:
         return DrawLine(
             draw.draw_id, draw.amount, draw.recipient, draw.status, draw.end_to_end_id, tuple(steps)
         )
+
+
+def _cancelled(lines: Sequence[OpenItem]) -> list[OpenItem]:
+    """Items that no break names but that add up to zero on their account explain each other.
+
+    A dispute that was won is such a pair: taken away, given back, with no record of ours between.
+    """
+    sums: dict[str, int] = {}
+    for line in lines:
+        if not line.explained_by:
+            sums[line.account] = sums.get(line.account, 0) + line.amount.amount_minor
+    return [
+        replace(line, explained_by="cancels out with the other items of this account")
+        if not line.explained_by and sums[line.account] == 0
+        else line
+        for line in lines
+    ]
 
 
 def _draw_transaction(tenant_id: str, draw: DrawFacts | None) -> str:
