@@ -1,0 +1,111 @@
+"""State machines as operators read them, and as they fail."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from tests.template.reading import (
+    MACHINES,
+    ROOT,
+    definition,
+    functions,
+    handler_of,
+    machines,
+    mentions,
+    statements,
+    states,
+)
+
+each_machine = pytest.mark.parametrize("name", sorted(machines()))
+_PLACEHOLDER = re.compile(r"\$\{([A-Za-z0-9_]+)\}")
+
+#: A state whose name is not its function's: (machine's file, function) -> why.
+OTHER_NAMES = {
+    "PostMatchesFunction": "Post clearing: the state posts what the stream lost, the function both",
+}
+
+
+def text_of(name: str) -> str:
+    return (ROOT / machines()[name]["DefinitionUri"]).read_text()
+
+
+def test_every_definition_is_deployed() -> None:
+    deployed = {ROOT / m["DefinitionUri"] for m in machines().values()}
+
+    assert deployed == set(MACHINES.glob("*.asl.json"))
+
+
+@each_machine
+def test_each_placeholder_is_given_and_each_substitution_is_used(name: str) -> None:
+    given = set(machines()[name].get("DefinitionSubstitutions", {}))
+
+    assert set(_PLACEHOLDER.findall(text_of(name))) == given
+
+
+@each_machine
+def test_the_machine_may_invoke_what_it_names_and_nothing_else(name: str) -> None:
+    properties = machines()[name]
+    named = {
+        value["Fn::GetAtt"][0]
+        for value in properties["DefinitionSubstitutions"].values()
+        if "Fn::GetAtt" in value and value["Fn::GetAtt"][0] in functions()
+    }
+    allowed = {
+        resource["Fn::GetAtt"][0]
+        for statement in statements(properties)
+        if statement["Action"] == "lambda:InvokeFunction"
+        for resource in statement["Resource"]
+    }
+
+    assert allowed == named
+
+
+@each_machine
+def test_every_state_reads_as_a_sentence(name: str) -> None:
+    machine = definition(machines()[name])
+
+    assert machine.get("Comment", "").strip()
+    for title, state in states(machine).items():
+        assert re.fullmatch(r"[A-Z][A-Za-z0-9 ,'’?-]{2,59}", title), (
+            f"{title!r} is no plain English"
+        )
+        assert len(state.get("Comment", "")) >= 10, f"{title!r} has no comment"
+
+
+@each_machine
+def test_every_task_retries_catches_and_ends(name: str) -> None:
+    for title, state in states(definition(machines()[name])).items():
+        if state["Type"] not in ("Task", "Map"):
+            continue
+        assert state.get("Retry"), f"{title!r} does not retry"
+        assert state.get("Catch"), f"{title!r} catches nothing"
+        if state["Type"] == "Task":
+            assert {"TimeoutSeconds", "TimeoutSecondsPath"} & set(state), f"{title!r} may hang"
+
+
+@each_machine
+def test_a_task_is_called_as_its_function(name: str) -> None:
+    for title, state in states(definition(machines()[name])).items():
+        found = re.search(r"\$\{(\w+Function)Arn\}", json.dumps(state.get("Parameters", {})))
+        direct = re.search(r"\$\{(\w+Function)Arn\}", str(state.get("Resource", "")))
+        function = (found or direct) and (found or direct)[1]  # type: ignore[index]
+        if state["Type"] != "Task" or function is None or function in OTHER_NAMES:
+            continue
+        _, verb_noun = handler_of(functions()[function])
+        assert title.lower().startswith(verb_noun.replace("_", " ")), (
+            f"the state {title!r} runs {function}"
+        )
+
+
+@each_machine
+def test_logs_hold_no_payload_and_traces_are_on(name: str) -> None:
+    properties: dict[str, Any] = machines()[name]
+
+    assert properties["Tracing"] == {"Enabled": True}
+    assert properties["Logging"]["Level"] == "ALL"
+    assert properties["Logging"]["IncludeExecutionData"] is False
+    assert mentions(properties["Logging"]["Destinations"], "MachineLogs")
