@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
+from pardna.approvals.model import Approval
+from pardna.approvals.model import Status as Status_
 from pardna.ledger.service import Ledger
 from pardna.matching.model import Break, BreakClass, Match, Pair, Status
 from pardna.matching.ports import Member, StoredMatch
 from pardna.money.model import Money
-from pardna.reporting.model import Leg, Step
+from pardna.reporting.model import Leg
 from pardna.reporting.ports import DrawFacts, Hand, RoundFacts
 from pardna.reporting.service import Reports
 from pardna.runtime.errors import NotFound
@@ -78,9 +81,12 @@ class World:
     def listed(self, tenant_id: str, status: str) -> Iterator[Break]:
         return iter([b for b in self.open_breaks if b.status == status])
 
-    # Approvals
-    def steps(self, tenant_id: str, approval_id: str) -> Sequence[Step]:
-        return [Step("Approved", by="second-person", at=AT)]
+    # ApprovalReader
+    def approval(self, tenant_id: str, approval_id: str) -> Approval | None:
+        return Approval(
+            tenant_id, approval_id, "payout", "payment:p1", Money(1, "JMD"), "banker", AT, AT, "t",
+            Status_.APPROVED, "second-person", AT, "looks right",
+        )  # fmt: skip
 
     def know(self, *transactions: Transaction) -> None:
         self.transactions |= {t.transaction_id: t for t in transactions}
@@ -93,7 +99,8 @@ class World:
 
     @property
     def reports(self) -> Reports:
-        return Reports(self, self, self, Ledger(self.books), self, self.shelf)  # type: ignore[arg-type]
+        approvals = SimpleNamespace(get=self.approval)
+        return Reports(self, self, self, Ledger(self.books), approvals, self.shelf)  # type: ignore[arg-type]
 
 
 def stored(match: Match) -> StoredMatch:
@@ -231,7 +238,7 @@ def test_the_draw_tells_who_approved_and_what_the_bank_said(world: World) -> Non
     assert report.draw is not None
     titles = [step.title for step in report.draw.steps]
     assert titles == [
-        "Computed", "Approved", "Payment file written", "Confirmed by the bank",
+        "Computed", "Approval asked for", "Approved by a second person", "Payment file written", "Confirmed by the bank",
         "Debited in the bank's statement",
     ]  # fmt: skip
     assert report.as_of == AT + timedelta(minutes=2)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
 
+from pardna.approvals.model import Approval
 from pardna.money.model import Money
-from pardna.reporting.model import Leg, Step
+from pardna.reporting.model import Leg
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +76,11 @@ class RoundBook(Protocol):
         """The payout's own transaction id for each of the processor's payouts that is known."""
 
 
-class Approvals(Protocol):
-    """Who decided what."""
+class ApprovalReader(Protocol):
+    """Who decided what (`pardna.approvals`)."""
 
-    def steps(self, tenant_id: str, approval_id: str) -> Sequence[Step]:
-        """What happened to an approval, in order; empty when there is none."""
+    def get(self, tenant_id: str, approval_id: str) -> Approval | None:
+        """An approval as it stands now, or None."""
 
 
 class Shelf(Protocol):

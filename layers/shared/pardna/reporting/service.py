@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from pardna.approvals.model import Approval
 from pardna.ledger.service import Ledger
 from pardna.matching.model import Pair, Status
 from pardna.matching.ports import BreakBook, MatchReader, StoredMatch
@@ -26,7 +27,7 @@ from pardna.reporting.model import (
     TrialBalance,
     sum_of,
 )
-from pardna.reporting.ports import Approvals, DrawFacts, Hand, RoundBook, RoundFacts, Shelf
+from pardna.reporting.ports import ApprovalReader, DrawFacts, Hand, RoundBook, RoundFacts, Shelf
 from pardna.runtime.errors import NotFound
 from pardna.transactions.model import transaction_id
 
@@ -51,7 +52,7 @@ class Reports:
         matches: MatchReader,
         breaks: BreakBook,
         ledger: Ledger,
-        approvals: Approvals,
+        approvals: ApprovalReader,
         shelf: Shelf,
     ) -> None:
         self._rounds = rounds
@@ -218,7 +219,8 @@ class Reports:
         if draw is None:
             return None
         steps = [Step("Computed", f"{draw.amount} after a fee of {draw.fee}", at=draw.computed_at)]
-        steps += self._approvals.steps(tenant_id, draw.approval_id) if draw.approval_id else []
+        approval = self._approvals.get(tenant_id, draw.approval_id) if draw.approval_id else None
+        steps += _approval_steps(approval) if approval is not None else []
         if draw.written_at is not None:
             file = f"payment file {draw.batch_id}, payment {draw.end_to_end_id}"
             steps.append(Step("Payment file written", file, at=draw.written_at))
@@ -234,6 +236,14 @@ class Reports:
         return DrawLine(
             draw.draw_id, draw.amount, draw.recipient, draw.status, draw.end_to_end_id, tuple(steps)
         )
+
+
+def _approval_steps(approval: Approval) -> list[Step]:
+    steps = [Step("Approval asked for", by=approval.requested_by, at=approval.requested_at)]
+    if approval.decided_at is not None:
+        title = "Approved by a second person" if approval.status == "approved" else "Rejected"
+        steps.append(Step(title, approval.comment, approval.decided_by, approval.decided_at))
+    return steps
 
 
 def _cancelled(lines: Sequence[OpenItem]) -> list[OpenItem]:

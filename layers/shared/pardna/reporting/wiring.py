@@ -18,7 +18,22 @@ __all__ = ["links", "reports", "round_number"]
 @cache
 def reports() -> Reports:
     """Writes reports; needs the database, the match table, the workflow table and the bucket."""
-    raise NotImplementedError
+    from pardna.approvals.dynamodb import DynamoApprovals
+    from pardna.database.session import from_settings
+    from pardna.ledger.wiring import ledger
+    from pardna.matching.wiring import break_book, match_state
+    from pardna.reporting.postgres import PostgresRoundBook
+    from pardna.reporting.service import Reports
+    from pardna.runtime.clients import client
+
+    return Reports(
+        PostgresRoundBook(from_settings(settings())),
+        match_state(),
+        break_book(),
+        ledger(),
+        DynamoApprovals(client("dynamodb"), settings().need("workflow_table")),
+        _shelf(),
+    )
 
 
 @cache

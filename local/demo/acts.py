@@ -1,0 +1,211 @@
+"""The acts of the story, in order. Each may be told again: the second telling finds it done.
+
+What people and partners do is done by people and partners: staff through the API, members at the
+card network and at their bank, the bank and the card processor by their own files and lists.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from local.demo import facts
+from local.demo.facts import ADMIN, APPROVER, AUDITOR, BANKER, OPERATOR, STAFF, TENANT, Circle, Days
+from local.demo.player import Player, Unanswered
+
+#: The first hand's round; the story tells one round of each circle.
+ROUND = 1
+STRIPE_SECRET = f"/pardna/local/{TENANT}/{facts.STRIPE_SOURCE}"
+WEBHOOK_SECRET = "whsec_demo_0123456789abcdef"
+
+
+@dataclass(slots=True)
+class Told:
+    """What the story learned on its way: ids, and what was answered to whom."""
+
+    days: Days
+    principals: dict[str, str] = field(default_factory=dict)
+    circle_ids: dict[str, str] = field(default_factory=dict)
+    rounds: dict[str, Any] = field(default_factory=dict)
+    refusals: list[str] = field(default_factory=list)
+    payouts: dict[str, Any] = field(default_factory=dict)
+    runs: list[Any] = field(default_factory=list)
+    reports: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+def open_house(player: Player, told: Told) -> None:
+    """Staff get logins; the platform's operator opens the tenant; its admin says who is who."""
+    for staff in STAFF:
+        told.principals[staff.email] = player.person(
+            staff.email, staff.name, platform=staff is OPERATOR
+        )
+    player.api(
+        OPERATOR.email, "POST", "/tenants",
+        {
+            "tenant_id": TENANT,
+            "name": facts.TENANT_NAME,
+            "admin_principal": told.principals[ADMIN.email],
+        },
+    )  # fmt: skip
+    for staff in STAFF:
+        if staff.roles and staff is not ADMIN:
+            player.api(
+                ADMIN.email, "POST", f"/tenants/{TENANT}/memberships",
+                {"principal": told.principals[staff.email], "roles": list(staff.roles)},
+            )  # fmt: skip
+
+
+def bank_secret(bank: facts.BankAccount) -> str:
+    """Where the key for a bank's server is kept."""
+    return f"/pardna/local/{TENANT}/{bank.source_id}"
+
+
+def connect_partners(player: Player, _told: Told) -> None:
+    """Keys into the secret store, sources through the API, the webhook's address at the network."""
+    home = player.home
+    player.secret(
+        STRIPE_SECRET, {"api_key": home.stripe_key, "webhook_secret": WEBHOOK_SECRET}
+    )
+    key = Path(home.bank["client_key"]).read_text()
+    for bank in facts.BANKS:
+        player.secret(bank_secret(bank), {"private_key": key})
+        player.api(ADMIN.email, "POST", f"/tenants/{TENANT}/sources", bank_profile(player, bank))
+    player.api(ADMIN.email, "POST", f"/tenants/{TENANT}/sources", stripe_profile())
+    url = f"{home.api_url}/webhooks/{TENANT}/{facts.STRIPE_SOURCE}"
+    player.stripe_webhook("pardna", url, WEBHOOK_SECRET)
+
+
+def stripe_profile() -> dict[str, Any]:
+    """The card account, as it is registered."""
+    return {}
+
+
+def bank_profile(player: Player, bank: facts.BankAccount) -> dict[str, Any]:
+    """A bank account, as it is registered."""
+    return {}
+
+
+def save_cards(player: Player, circle: Circle) -> dict[str, tuple[str, str]]:
+    """Members save their cards with the network: member -> (customer, payment method)."""
+    known = {c.email: c for c in player.stripe_all("customers")}
+    saved = {}
+    for member in circle.by_card:
+        customer = known.get(member.email) or player.stripe.customers.create(
+            {
+                "name": member.name,
+                "email": member.email,
+                "phone": member.phone,
+                "metadata": {"member_id": member.member_id},
+            }
+        )
+        saved[member.member_id] = (customer.id, _card_of(player, customer.id))
+    return saved
+
+
+def _card_of(player: Player, customer_id: str) -> str:
+    listed = player.stripe.payment_methods.list({"customer": customer_id, "type": "card"})
+    if listed.data:
+        return str(listed.data[0].id)
+    method = player.stripe.payment_methods.create(
+        {
+            "type": "card",
+            "card": {"number": "4242424242424242", "exp_month": 12, "exp_year": 2034, "cvc": "123"},
+        }
+    )
+    player.stripe.payment_methods.attach(method.id, {"customer": customer_id})
+    return str(method.id)
+
+
+def pay_by_transfer(player: Player, told: Told, circle: Circle) -> None:
+    """Members who have no card transfer from their own banks, quoting their reference."""
+    references = {
+        hand["member_id"]: hand["payment_reference"] for hand in told.rounds[circle.reference]["hands"]
+    }
+    for member in circle.by_bank:
+        player.bank(
+            "/credits",
+            {
+                "account": circle.bank.number,
+                "amount_minor": circle.hand_minor,
+                "currency": circle.currency,
+                "name": member.name,
+                "reference": references[member.member_id],
+                "value_date": told.days.due.isoformat(),
+                "counter_account": member.account,
+                "kind": "transfer",
+            },
+        )
+
+
+def send_strange_money(player: Player, told: Told, circle: Circle) -> None:
+    """Somebody unknown pays in: the break that the story leaves open."""
+    if circle.stranger_minor:
+        player.bank(
+            "/credits",
+            {
+                "account": circle.bank.number,
+                "amount_minor": circle.stranger_minor,
+                "currency": circle.currency,
+                "name": facts.STRANGER,
+                "reference": facts.STRANGER_TEXT,
+                "value_date": told.days.due.isoformat(),
+                "counter_account": "990099009",
+                "kind": "transfer",
+            },
+        )
+
+
+def settle_cards(player: Player, told: Told, circle: Circle) -> None:
+    """The processor pays out what the cards brought, less fees, and the bank credits it."""
+    payout = player.settlement(
+        "/payouts", {"currency": circle.currency.lower(), "date": told.days.due.isoformat()}
+    )
+    told.payouts[circle.reference] = payout
+    player.bank(
+        "/credits",
+        {
+            "account": circle.bank.number,
+            "amount_minor": payout["amount"],
+            "currency": circle.currency,
+            "name": "STRIPE",
+            "reference": f"STRIPE PAYOUT {payout['id']}",
+            "value_date": told.days.due.isoformat(),
+            "kind": "settlement",
+        },
+    )
+
+
+def close_bank_day(player: Player, circle: Circle, day: str) -> None:
+    """The bank writes the day's statement into the folder that we fetch from."""
+    player.bank("/statements", {"account": circle.bank.number, "date": day})
+
+
+def pull_by_schedule(player: Player) -> None:
+    """EventBridge's scheduler starts the pull."""
+    player.schedule_now("PullFilesFunction", "demo-pull")
+    player.wait(
+        "the schedule to start the pull",
+        lambda: player.schedule_done("demo-pull"),
+        seconds=40,
+        where="the emulator's scheduler looks every 10 s: see its log, aws.log",
+    )
+
+
+def refused_decision(player: Player, told: Told, approval_id: str, decision: dict[str, Any]) -> None:
+    """Who asked for a payout tries to approve it, and must be refused."""
+    path = f"/tenants/{TENANT}/approvals/{approval_id}/decision"
+    answer = player.ask(BANKER.email, "POST", path, decision)
+    if answer.ok:
+        raise Unanswered(f"the requester approved their own payout: {json.dumps(answer.body)}")
+    told.refusals.append(f"{answer.status} {answer.body.get('code', '')}")
+
+
+def read_house(player: Player) -> dict[str, Any]:
+    """What the house's books say, as the auditor reads them."""
+    return {
+        "trial_balance": player.api(AUDITOR.email, "GET", f"/tenants/{TENANT}/trial-balance"),
+        "breaks": player.api(AUDITOR.email, "GET", f"/tenants/{TENANT}/breaks"),
+        "approvals": player.api(APPROVER.email, "GET", f"/tenants/{TENANT}/approvals"),
+    }
