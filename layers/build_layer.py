@@ -40,7 +40,8 @@ COMPILE = (
     *("annotated_types", "typing_extensions.py", "typing_inspection", "pynamodb"),
     *("psycopg", "psycopg_binary", "duckdb", "rapidfuzz"),
 )
-SNAPSHOTS_KEPT_S = 2 * 24 * 3600.0
+#: Unpacked folders that no build asked for so long are removed.
+UNUSED_S = 30 * 24 * 3600.0
 
 
 def main() -> int:
@@ -96,6 +97,7 @@ def unpacked_dependencies(layer: str) -> Path:
             install(layer, fresh, ["--python", sys.executable])
             compile_folder([sys.executable], fresh)
             fresh.rename(folder)
+    folder.touch()
     return folder
 
 
@@ -112,8 +114,8 @@ def unpacked_product() -> Path:
             compile_folder([sys.executable], fresh)
             fresh.rename(folder)
     folder.touch()
-    for old in cache().glob("product-*"):
-        if old.is_dir() and time.time() - old.stat().st_mtime > SNAPSHOTS_KEPT_S:
+    for old in cache().iterdir():
+        if old.is_dir() and time.time() - old.stat().st_mtime > UNUSED_S:
             shutil.rmtree(old, ignore_errors=True)
     return folder
 
