@@ -10,7 +10,7 @@ from typing import Any
 
 from pardna.identity.model import Membership, Role, Tenant
 from pardna.runtime import keys
-from pardna.runtime.errors import Conflict, NotFound
+from pardna.runtime.errors import Conflict, NotFound, Unavailable
 
 _UNTOUCHED = "attribute_not_exists(pk)"
 
@@ -58,8 +58,10 @@ class DynamoDirectory:
             self._accept_same(tenant, first)
 
     def _accept_same(self, tenant: Tenant, first: Membership) -> None:
-        """Raise Conflict unless what stands is what was asked for."""
+        """Raise Conflict or Unavailable unless what stands is what was asked for."""
         item = self._get(keys.tenant(tenant.tenant_id))
+        if not item:  # cancelled by another transaction on the same items, which failed as well
+            raise Unavailable("directory.busy", "somebody else is writing this; try again")
         if (item.get("name", {}).get("S"), item.get("first_admin", {}).get("S")) != (
             tenant.name,
             first.principal,
@@ -82,7 +84,7 @@ class DynamoDirectory:
         except self._client.exceptions.TransactionCanceledException as error:
             reasons = [r.get("Code") for r in error.response.get("CancellationReasons", ())]
             if "ConditionalCheckFailed" not in reasons:
-                raise
+                raise Unavailable("directory.busy", "somebody else is writing this") from None
             raise NotFound("identity.no_tenant", "there is no such tenant") from None
 
     def _get(self, key: tuple[str, str]) -> dict[str, Any]:
