@@ -1,0 +1,1 @@
+"""One module per wire format: exact bytes in, canonical transactions out. Pure: no I/O, no clock."""

@@ -1,0 +1,91 @@
+"""Texts of bank lines: cleaned, and searched for the references that people and banks put there."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+
+from pardna.transactions.model import REFERENCES_MAX, TEXT_MAX, Reference, Strength
+
+#: What banks write where a reference would stand and there is none.
+_NO_REFERENCE = frozenset(
+    {"", "NONREF", "NOREF", "NOTPROVIDED", "NOT PROVIDED", "NONE", "UNKNOWN", "N/A", "NA", "0", "-"}
+)
+# The reference that a member is given: PDN-7K3Q-R01-04. People drop hyphens and capitals.
+_PAYMENT_REFERENCE = re.compile(
+    r"(?<![0-9A-Za-z])PDN[\s/.-]?([0-9A-Z]{4})[\s/.-]?R(\d{2})[\s/.-]?(\d{2})(?![0-9A-Za-z])",
+    re.IGNORECASE,
+)
+# A processor's payout: its id, or the trace that it gives to the bank.
+_PAYOUT = re.compile(
+    r"(?<![0-9A-Za-z_])(po_[0-9A-Za-z]{8,64}|STR[0-9A-Z]{12}|PO(?=[A-Z]*\d)[0-9A-Z]{8,14})"
+    r"(?![0-9A-Za-z])"
+)
+
+
+def clean(text: str | None, length: int = TEXT_MAX) -> str:
+    """One line without control characters, in composed form (NFC), at most `length` long."""
+    if not text:
+        return ""
+    printable = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
+    return " ".join(unicodedata.normalize("NFC", printable).split())[:length].strip()
+
+
+def given(text: str | None) -> str:
+    """A reference, or nothing when the bank wrote that there is none."""
+    value = clean(text, 200)
+    return "" if value.upper() in _NO_REFERENCE else value
+
+
+def found_in(text: str, *, wrapped: str = "") -> set[Reference]:
+    """References inside free text: payment references (normalised) and payouts.
+
+    `wrapped` is the same text with its line breaks taken out instead of made spaces: banks break
+    lines in the middle of a word.
+    """
+    found = set()
+    for candidate in (text, wrapped):
+        for match in _PAYMENT_REFERENCE.finditer(candidate):
+            hand, round_number, member = (part.upper() for part in match.groups())
+            found.add(Reference("payment_reference", f"PDN-{hand}-R{round_number}-{member}"))
+        for match in _PAYOUT.finditer(candidate):
+            found.add(Reference("payout", match.group(1)))
+    return found
+
+
+def references(pairs: Iterable[tuple[str, str | None, Strength]]) -> set[Reference]:
+    """References of those (type, value, strength) whose value is given."""
+    return {Reference(kind, value, how) for kind, text, how in pairs if (value := given(text))}
+
+
+def sorted_references(found: Iterable[Reference]) -> tuple[Reference, ...]:
+    """As a transaction carries them: distinct, in order, strong ones first when there are too many."""
+    distinct = sorted(set(found), key=lambda r: (r.strength is not Strength.STRONG, r))
+    return tuple(sorted(distinct[:REFERENCES_MAX]))
+
+
+class EntryIds:
+    """External ids of a bank account's entries: the same entry in any file gets the same id.
+
+    The id leads with the bank's own reference and carries value date and amount, because banks use
+    one reference for a payment and its fee, and daily counters as references: an id that is too
+    coarse would swallow money, silently. Without a reference, a digest of the texts stands in its
+    place. Entries that still agree in everything are numbered in their order.
+    """
+
+    def __init__(self) -> None:
+        self._seen: Counter[str] = Counter()
+
+    def of(self, reference: str, day: str, amount_minor: int, texts: Iterable[str]) -> str:
+        """The external id; `day` is the value date in ISO 8601, or what stands for it."""
+        named = "".join(c for c in reference if c.isprintable())[:100]
+        if not named:
+            digest = hashlib.sha256("\x1f".join(texts).encode()).hexdigest()[:20]
+            named = f"~{digest}"
+        key = f"{named}|{day}|{amount_minor}"
+        self._seen[key] += 1
+        repeated = self._seen[key]
+        return key if repeated == 1 else f"{key}|{repeated}"

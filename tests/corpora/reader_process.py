@@ -1,0 +1,100 @@
+"""Reads files in a process of its own, under limits of memory and processor time.
+
+One path a line on standard input, one JSON object a line on standard output. The limits hold for
+the whole process: 256 MB of address space above what the interpreter and its modules take, and two
+seconds of processor time a file, which a busy machine does not use up. A file that breaks a limit
+ends the process; who asked sees the end of the output and says so.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import resource
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from pardna.formats import registry
+from pardna.formats.model import Origin, Parsed, Statement
+from pardna.runtime.errors import PardnaError
+
+MEMORY_MAX = 256 * 1024 * 1024
+SECONDS_MAX = 2
+
+ORIGIN = Origin("corpora", "corpora", "0" * 64)
+
+
+def figures(parsed: Parsed) -> dict[str, Any]:
+    """What the expectations speak about."""
+    return {
+        "format": parsed.format,
+        "statements": [_statement(s) for s in parsed.statements],
+        "entries": parsed.entries_count,
+        "transactions": [
+            {
+                "id": t.external_id,
+                "kind": t.kind.value,
+                "amount": t.amount_minor,
+                "currency": t.currency,
+                "references": [f"{r.type}:{r.value}" for r in t.references],
+            }
+            for t in parsed.transactions
+        ],
+        "statuses": [[s.status, s.reason_code, s.end_to_end_id] for s in parsed.statuses],
+        "problems": [
+            f"{p.code} at {p.position}: {p.reason}"
+            for p in (*parsed.problems, *(p for s in parsed.statements for p in s.problems))
+        ],
+    }
+
+
+def _statement(statement: Statement) -> dict[str, Any]:
+    counted = Counter(t.external_id for t in statement.transactions)
+    return {
+        "id": statement.statement_id,
+        "account": statement.account,
+        "currency": statement.currency,
+        "opening": statement.opening_minor,
+        "closing": statement.closing_minor,
+        "sum": statement.entries_minor,
+        "entries": statement.entries_count,
+        "transactions": len(statement.transactions),
+        "transactions_sum": sum(t.amount_minor for t in statement.transactions),
+        "repeated_ids": sum(n - 1 for n in counted.values()),
+        "ties": statement.ties if statement.gap_minor is not None else None,
+        "sequence": statement.sequence_number,
+        "problems": [p.code for p in statement.problems],
+    }
+
+
+def answer(path: Path) -> dict[str, Any]:
+    """The figures of a file, or the code and words it is refused with."""
+    try:
+        return figures(registry.parse(path.read_bytes(), ORIGIN))
+    except PardnaError as error:
+        return {"refused": error.code, "reason": error.detail}
+
+
+def _address_space() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+def main() -> None:
+    """Answer until the input ends."""
+    for name in registry.READERS.values():
+        importlib.import_module(f"pardna.formats.{name}")
+    if Path("/proc/self/statm").exists():
+        limit = _address_space() + MEMORY_MAX
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    for line in sys.stdin:
+        spent = int(time.process_time()) + 1
+        resource.setrlimit(resource.RLIMIT_CPU, (spent + SECONDS_MAX, resource.RLIM_INFINITY))
+        sys.stdout.write(json.dumps(answer(Path(line.rstrip("\n")))) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
