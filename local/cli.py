@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     except HomeError as error:
         return report(error)
     except KeyboardInterrupt:
-        say("\nstopped; what this command had started was stopped too")
+        say("\nstopped; `make status` shows what runs")
         return 130
     except BrokenPipeError:
         # The reader left (`make logs | head`): nothing is wrong.

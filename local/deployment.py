@@ -91,7 +91,9 @@ def deploy(paths: Paths, state: State, values: Mapping[str, str]) -> None:
         _sam(paths, state, "deploy", command, DEPLOY_DEADLINE_S)
     except HomeError as error:
         reasons = failed_resources(state)
-        raise HomeError("\n".join([error.what, *reasons]), error.remedy) from None
+        if not reasons:
+            raise
+        raise HomeError("\n".join(["sam deploy failed:", *reasons]), error.remedy) from None
 
 
 def stack_outputs(state: State) -> dict[str, str]:
@@ -112,17 +114,19 @@ def stack_resources(state: State) -> dict[str, str]:
 
 
 def failed_resources(state: State) -> list[str]:
-    """What the stack's events say about failures, oldest first."""
+    """What the stack's events say about failures of the last deployment, oldest first."""
     try:
         events = client(state, "cloudformation").describe_stack_events(StackName=STACK)
     except Exception:
         return []
-    found = [
-        f"     | {e['LogicalResourceId']}: {e.get('ResourceStatusReason', '')[:300]}"
-        for e in events["StackEvents"]
-        if e["ResourceStatus"].endswith("FAILED")
-    ]
-    return list(reversed(found[:8]))
+    found: list[str] = []
+    for event in events["StackEvents"]:  # newest first
+        name, status = event["LogicalResourceId"], event["ResourceStatus"]
+        if name == STACK and status in ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS"):
+            break
+        if name != STACK and status.endswith("FAILED"):
+            found.append(f"     | {name}: {event.get('ResourceStatusReason', '')[:300]}")
+    return list(reversed(found))[:8]
 
 
 def client(state: State, service: str) -> Any:

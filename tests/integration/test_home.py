@@ -278,3 +278,52 @@ def test_the_home_of_killed_tests_is_tidied_up(tmp_path: Path) -> None:
     while Path(where).exists() and time.monotonic() < until:
         time.sleep(0.1)
     assert not Path(where).exists()
+
+
+TEMPLATE = """
+AWSTemplateFormatVersion: '2010-09-09'
+Transform: AWS::Serverless-2016-10-31
+Parameters:
+  PythonRuntime: {Type: String}
+Resources:
+  AnswerFunction:
+    Type: AWS::Serverless::Function
+    Metadata: {SkipBuild: true}
+    Properties: {CodeUri: functions, Handler: answer.handler, Runtime: !Ref PythonRuntime}
+  Thing:
+    Type: Custom::Thing
+    Properties: {ServiceToken: !GetAtt AnswerFunction.Arn, ServiceTimeout: 60, Status: WANTED}
+"""
+ANSWER = """
+import json, urllib.request
+def handler(event, context):
+    same = {name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")}
+    status = event["ResourceProperties"]["Status"]
+    answer = same | {"Status": status, "Reason": "asked to fail", "PhysicalResourceId": "thing"}
+    urllib.request.urlopen(
+        urllib.request.Request(event["ResponseURL"], json.dumps(answer).encode(), method="PUT")
+    )
+"""
+
+
+def test_a_deployment_that_fails_names_the_resource_and_the_next_one_repairs_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "functions").mkdir()
+    (tmp_path / "functions" / "answer.py").write_text(ANSWER)
+    for module in ("local.deployment", "local.home"):
+        monkeypatch.setattr(f"{module}.ROOT", tmp_path)
+
+    (tmp_path / "template.yaml").write_text(TEMPLATE.replace("WANTED", "FAILED"))
+    with pytest.raises(HomeError) as caught:
+        home.up(folder, {"PARDNA_PORTS": "free"})
+    assert "Thing: asked to fail" in caught.value.what
+    assert "sam-deploy.log" in caught.value.remedy
+    assert set(children(folder)) == set(home.wanted_parts())
+
+    (tmp_path / "template.yaml").write_text(TEMPLATE.replace("WANTED", "SUCCESS"))
+    assert "Thing" in home.up(folder).resources
+
+    (tmp_path / "template.yaml").write_text("Resources: {")
+    with pytest.raises(HomeError, match="sam build failed"):
+        home.up(folder)
