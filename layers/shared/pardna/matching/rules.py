@@ -27,11 +27,15 @@ class FeeTier:
 
 @dataclass(frozen=True, slots=True)
 class FeeSchedule:
-    """What a provider keeps of an amount in one currency: the first tier that holds it decides."""
+    """What a provider keeps of an amount in one currency: the first tier that holds it decides.
+
+    `source` limits it to right legs of one source; "" is every source.
+    """
 
     currency: str
     tiers: tuple[FeeTier, ...]
     minimum_minor: int = 0
+    source: str = ""
 
     def fee_minor(self, amount_minor: int) -> int:
         """The fee of a positive amount, half a minor unit rounded up; zero for others."""
@@ -56,6 +60,7 @@ class Window:
 class PairRules:
     """The rules of one pair.
 
+    `identity_types`: strong reference types that are an identity, best first (empty: the pair's own).
     `tolerance_minor` and `tolerance_bp`: a difference up to the larger is accepted at level 2, if
     a reference agrees. `waiting_days`: how long a leg may stand alone before it is missing.
     `right_breaks`: whether right legs that nothing explains are reported by this pair.
@@ -66,6 +71,7 @@ class PairRules:
     """
 
     pair: Pair
+    identity_types: tuple[str, ...] = ()
     identity_window: Window = Window(45, 45)
     rule_window: Window = Window(5, 5)
     waiting_days: int = 3

@@ -1,0 +1,165 @@
+# ruff: noqa: S608  (statements are built from names and integers of ours; values are parameters)
+"""The set-based part of the engine: its tables and statements, in DuckDB's SQL, integers only.
+
+Tables: ``legs_l``, ``legs_r`` (one row a leg, `leg` numbered by source and id), ``refs_l``,
+``refs_r`` (one row a reference; `strong`, `norm` is the value without case and punctuation),
+``free_l``, ``free_r`` (legs that no level has decided), ``calendar`` (business-day ordinals).
+Statements take their numbers from `match`'s rules by named parameters.
+"""
+
+from __future__ import annotations
+
+LEG_COLUMNS = {
+    "id": "VARCHAR",
+    "source": "VARCHAR",
+    "kind": "VARCHAR",
+    "basis": "BIGINT",
+    "currency": "VARCHAR",
+    "day": "DATE",
+    "batch": "VARCHAR",
+    "name": "VARCHAR",
+    "account": "VARCHAR",
+}
+REFERENCE_COLUMNS = {"id": "VARCHAR", "type": "VARCHAR", "value": "VARCHAR", "strong": "BOOLEAN"}
+
+#: Without case and punctuation; what people, banks and forms change in a reference.
+NORMALISED = "regexp_replace(upper({0}), '[^A-Z0-9]', '', 'g')"
+
+NUMBER_LEGS = """
+CREATE TABLE legs_{side} AS
+SELECT (row_number() OVER (ORDER BY raw.source, raw.id))::BIGINT AS leg, raw.*, c.ordinal
+FROM raw_legs_{side} raw JOIN calendar c USING (day)
+"""
+
+NUMBER_REFERENCES = f"""
+CREATE TABLE refs_{{side}} AS
+SELECT DISTINCT l.leg, l.currency, r.type, r.value, r.strong, {NORMALISED.format("r.value")} AS norm
+FROM raw_refs_{{side}} r JOIN legs_{{side}} l USING (id)
+"""
+
+#: Identities by side, without those that too many legs share: they are nobody's identity.
+IDENTITIES = """
+CREATE TABLE ids_{side} AS
+SELECT leg, currency, type, value, count(*) OVER (PARTITION BY currency, type, value) AS holders
+FROM (SELECT DISTINCT leg, currency, type, value FROM refs_{side}
+      WHERE strong AND list_contains($types, type))
+"""
+
+#: Every pair that shares an identity, with what speaks for and against it.
+IDENTITY_EDGES = """
+CREATE TABLE identity_edges AS
+SELECT e.*, y.basis - x.basis AS diff, y.ordinal - x.ordinal AS days,
+       x.basis IS NOT NULL AND y.basis IS NOT NULL AND x.basis = y.basis AS exact,
+       x.basis IS NULL OR y.basis IS NULL AS unknown
+FROM (
+    SELECT a.leg AS l, b.leg AS r,
+           arg_min(a.type, (list_position($types, a.type), a.value)) AS type,
+           arg_min(a.value, (list_position($types, a.type), a.value)) AS value
+    FROM ids_l a JOIN ids_r b USING (currency, type, value)
+    WHERE a.holders <= $cap AND b.holders <= $cap
+    GROUP BY a.leg, b.leg
+) e JOIN legs_l x ON x.leg = e.l JOIN legs_r y ON y.leg = e.r
+WHERE x.basis IS NULL OR y.basis IS NULL OR sign(x.basis) = sign(y.basis)
+"""
+
+#: Both name the same kind of identity and never the same one: no level may join them.
+CONTRADICTED = """
+DELETE FROM {edges} WHERE EXISTS (
+    SELECT 1 FROM (
+        SELECT e.l, e.r FROM {edges} e
+        JOIN ids_l a ON a.leg = e.l JOIN ids_r b ON b.leg = e.r AND b.type = a.type
+        GROUP BY e.l, e.r, a.type HAVING NOT bool_or(a.value = b.value)
+    ) c WHERE c.l = {edges}.l AND c.r = {edges}.r)
+"""
+
+#: Pairs whose normalised references agree, or are one edit apart when long enough. Legs that share
+#: an identity with somebody are compared with those only.
+RULE_EDGES = """
+CREATE TABLE edges AS
+WITH soft_l AS (SELECT DISTINCT leg, currency, norm FROM refs_l JOIN single_l USING (leg)
+                ANTI JOIN identity_edges i ON i.l = leg
+                WHERE length(norm) >= 6 AND list_contains($soft, type)),
+     soft_r AS (SELECT DISTINCT leg, currency, norm FROM refs_r JOIN free_r USING (leg)
+                ANTI JOIN identity_edges i ON i.r = leg
+                WHERE length(norm) >= 6 AND list_contains($soft, type)),
+     held_l AS (SELECT *, count(*) OVER (PARTITION BY currency, norm) AS holders FROM soft_l),
+     held_r AS (SELECT *, count(*) OVER (PARTITION BY currency, norm) AS holders FROM soft_r),
+     equal AS (SELECT a.leg AS l, b.leg AS r, min(a.norm) AS value, min(b.norm) AS other, 0 AS edits
+               FROM held_l a JOIN held_r b USING (currency, norm)
+               WHERE a.holders <= $cap AND b.holders <= $cap GROUP BY a.leg, b.leg),
+     long_l AS (SELECT * FROM held_l s ANTI JOIN equal e ON e.l = s.leg
+                WHERE length(norm) BETWEEN 12 AND 64 AND holders <= $cap),
+     long_r AS (SELECT * FROM held_r s ANTI JOIN equal e ON e.r = s.leg
+                WHERE length(norm) BETWEEN 12 AND 64 AND holders <= $cap),
+     cut_l AS (SELECT leg, currency, norm, {cuts} AS cut FROM long_l),
+     cut_r AS (SELECT leg, currency, norm, {cuts} AS cut FROM long_r),
+     near AS (SELECT a.leg AS l, b.leg AS r, min(a.norm) AS value, min(b.norm) AS other, 1 AS edits
+              FROM cut_l a JOIN cut_r b USING (currency, cut)
+              WHERE levenshtein(a.norm, b.norm) = 1 GROUP BY a.leg, b.leg),
+     identical AS (SELECT l, r, value, value AS other, 0 AS edits FROM identity_edges
+                   WHERE NOT exact AND NOT unknown
+                   AND l IN (SELECT leg FROM single_l) AND r IN (SELECT leg FROM free_r))
+SELECT e.*, x.basis AS left_minor, y.basis AS right_minor, y.basis - x.basis AS diff,
+       y.ordinal - x.ordinal AS days, ({fee})::BIGINT AS fee
+FROM (SELECT l, r, min(value) AS value, min(other) AS other, min(edits) AS edits
+      FROM (FROM equal UNION ALL FROM near UNION ALL FROM identical) GROUP BY l, r) e
+JOIN legs_l x ON x.leg = e.l JOIN legs_r y ON y.leg = e.r
+WHERE sign(x.basis) = sign(y.basis)
+  AND y.ordinal - x.ordinal BETWEEN -$before AND $after
+"""
+
+#: A text and all that remains of it without one character: texts one edit apart share one of these.
+CUTS = """unnest(list_distinct(list_concat([norm],
+          [left(norm, i::INTEGER - 1) || substr(norm, i::INTEGER + 1) FOR i IN range(1, length(norm) + 1)])))"""
+
+#: Which amounts a rule accepts: equal, within tolerance, or what the fee schedule leaves.
+RULE_AMOUNTS = """
+CREATE TABLE ruled AS
+SELECT *, CASE WHEN diff = 0 THEN '' WHEN fee IS NOT NULL AND abs(left_minor - fee - right_minor) <= 1
+               THEN 'fee' ELSE 'rounding' END AS variance,
+       9900 - 400 * edits
+       - CASE WHEN diff = 0 THEN 0
+              WHEN fee IS NOT NULL AND abs(left_minor - fee - right_minor) <= 1 THEN 100
+              ELSE 200 END AS confidence
+FROM edges
+WHERE diff = 0 OR abs(diff) <= greatest($tolerance, abs(left_minor) * $tolerance_bp // 10000)
+   OR (fee IS NOT NULL AND abs(left_minor - fee - right_minor) <= 1)
+"""
+
+#: What left legs name as payouts, under every name that they give.
+PAYOUT_NAMES = """
+CREATE TABLE payout_names AS
+SELECT DISTINCT p.leg, p.currency, r.norm FROM legs_l p
+JOIN free_l f ON f.leg = p.leg JOIN refs_l r ON r.leg = p.leg
+WHERE p.kind = 'payout' AND r.type IN ('payout', 'trace') AND r.norm <> ''
+"""
+
+SETTLEMENT_MEMBERS = f"""
+CREATE TABLE settlement_members AS
+SELECT DISTINCT n.leg, m.leg AS member, m.basis
+FROM (SELECT leg, currency, basis, {NORMALISED.format("batch")} AS norm
+      FROM legs_l JOIN free_l USING (leg) WHERE batch <> '' AND kind <> 'payout') m
+JOIN payout_names n ON n.currency = m.currency AND n.norm = m.norm
+"""
+
+#: One row a payout: what its members come to, and what the bank shows under its name.
+SETTLEMENTS = """
+CREATE TABLE settlements AS
+WITH payouts AS (SELECT leg, currency, basis, ordinal FROM legs_l JOIN free_l USING (leg)
+                 WHERE kind = 'payout'),
+     sums AS (SELECT leg, count(*) AS members, sum(basis)::BIGINT AS total,
+                     count(*) FILTER (WHERE basis IS NULL) AS unknown
+              FROM settlement_members GROUP BY leg),
+     lines AS (SELECT DISTINCT n.leg, b.leg AS line, x.basis FROM payout_names n
+               JOIN refs_r b ON b.currency = n.currency AND b.norm = n.norm
+               JOIN free_r f ON f.leg = b.leg JOIN legs_r x ON x.leg = b.leg),
+     banked AS (SELECT l.leg, count(*) AS lines,
+                       min_by(l.line, (abs(l.basis + p.basis), l.line)) AS line
+                FROM lines l JOIN payouts p USING (leg) GROUP BY l.leg)
+SELECT p.leg, p.basis, p.ordinal, coalesce(s.members, 0) AS members, coalesce(s.total, 0) AS total,
+       coalesce(s.unknown, 0) AS unknown, coalesce(b.lines, 0) AS lines, b.line,
+       y.basis AS line_basis, y.ordinal - p.ordinal AS days,
+       coalesce((SELECT min(value) FROM refs_l r WHERE r.leg = p.leg AND r.type = 'payout'), '') AS name
+FROM payouts p LEFT JOIN sums s USING (leg) LEFT JOIN banked b USING (leg)
+LEFT JOIN legs_r y ON y.leg = b.line
+"""

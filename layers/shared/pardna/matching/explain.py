@@ -1,0 +1,141 @@
+"""From the engine's rows to matches and findings that a person can follow."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pardna.matching.identity import distance, identity_match
+from pardna.matching.model import Explanation, Leg, Match, Signal, Status
+from pardna.money.model import Money
+from pardna.transactions.model import Reference, Strength
+
+if TYPE_CHECKING:
+    from pardna.matching.engine import Engine, Result
+
+_DECISIONS = (
+    "SELECT d.*, x.id, y.id, rival.id FROM decisions d JOIN legs_l x ON x.leg = d.l"
+    " JOIN legs_r y ON y.leg = d.r LEFT JOIN legs_r rival ON rival.leg = d.rival ORDER BY d.l"
+)
+_FINDINGS = (
+    "SELECT f.class, f.code, x.id, y.id, f.value, f.number, f.other FROM findings f"
+    " LEFT JOIN legs_l x ON x.leg = f.l LEFT JOIN legs_r y ON y.leg = f.r"
+    " ORDER BY x.id, y.id, f.code"
+)
+_MEMBERS = (
+    "SELECT p.id, m.id FROM settlement_members s JOIN legs_l p ON p.leg = s.leg"
+    " JOIN legs_l m ON m.leg = s.member ORDER BY s.leg, s.member"
+)
+_WAITING = (
+    "SELECT x.id, y.id FROM waiting w LEFT JOIN legs_l x ON x.leg = w.l"
+    " LEFT JOIN legs_r y ON y.leg = w.r"
+)
+
+
+def to_result(engine: Engine, left: Sequence[Leg], right: Sequence[Leg]) -> Result:
+    """All that the engine decided, in the domain's words."""
+    from pardna.matching.engine import Finding, Result
+
+    known = {leg.transaction_id: leg for leg in (*left, *right)}
+    members: dict[str, list[Leg]] = defaultdict(list)
+    for payout, member in engine.con.sql(_MEMBERS).fetchall():
+        members[payout].append(known[member])
+    matches: list[Match] = []
+    proposals: list[Match] = []
+    for row in engine.con.sql(_DECISIONS).fetchall():
+        made = _match(engine, row, known, members)
+        (proposals if made.status is Status.PROPOSED else matches).append(made)
+    findings = []
+    for class_, code, l, r, value, number, other in engine.con.sql(_FINDINGS).fetchall():  # noqa: E741
+        legs = tuple(known[i] for i in (l, r) if i)
+        covered = (*legs, *members.get(l, ()))
+        findings.append(Finding(class_, code, legs, covered, value or "", number or 0, other or 0))
+    waiting = []
+    for l, r in engine.con.sql(_WAITING).fetchall():  # noqa: E741
+        waiting += [known[i] for i in (l, r) if i]
+        waiting += members.get(l, ())
+    waiting.sort(key=lambda leg: (leg.source, leg.transaction_id))
+    return Result(
+        tuple(matches), tuple(proposals), tuple(findings), tuple(waiting), dict(engine.caps)
+    )
+
+
+def _match(
+    engine: Engine, row: tuple[Any, ...], known: dict[str, Leg], members: dict[str, list[Leg]]
+) -> Match:
+    (_, _, level, rule, confidence, variance, diff, type_, value, other, days, _, margin,
+     left_id, right_id, rival) = row  # fmt: skip
+    left, right = known[left_id], known[right_id]
+    if level == 1:
+        reference = Reference(type_, value, Strength.STRONG)
+        return identity_match(left, right, reference, days, engine.rules)
+    base = Match(
+        pair=engine.pair,
+        currency=left.currency,
+        level=level,
+        rule_id=rule,
+        rule_version=engine.rules.version,
+        rules_hash=engine.rules.rules_hash,
+        confidence_bp=confidence,
+        explanation=Explanation(""),
+        members=(left, right),
+        variance_minor=-diff,
+        variance_kind=variance,
+    )
+    if level == 3:
+        return replace(
+            base,
+            members=(left, *members[left_id], right),
+            explanation=settlement_story(left, members[left_id], right, value),
+        )
+    return replace(base, explanation=_rule_story(base, value, other, days, rival, margin))
+
+
+def settlement_story(payout: Leg, members: Sequence[Leg], line: Leg, name: str) -> Explanation:
+    """The proof of a settlement: by kind, what its members come to, and that nothing is left."""
+    by_kind: dict[str, list[int]] = defaultdict(list)
+    for leg in members:
+        by_kind[leg.kind.value].append(leg.basis_minor or 0)
+    total = sum(sum(amounts) for amounts in by_kind.values())
+    signals = [
+        Signal(f"net.{kind}", f"{len(amounts)} of {Money(sum(amounts), payout.currency)}")
+        for kind, amounts in sorted(by_kind.items())
+    ]
+    left = total + (payout.basis_minor or 0)
+    signals.append(Signal("difference", str(left), 10_000))
+    return Explanation(
+        sentence=(
+            f"Payout {name} of {Money(line.amount_minor, line.currency)} settles {len(members)} "
+            f"movements whose net amounts come to {Money(total, payout.currency)}: "
+            f"difference {Money(left, payout.currency)}; the bank shows the same amount."
+        ),
+        signals=tuple(signals),
+    )
+
+
+def _rule_story(
+    match: Match, value: str, other: str, days: int, rival: str | None, margin: int | None
+) -> Explanation:
+    left, right = match.members
+    same = f"Both carry the reference {value}" if value == other else (
+        f"The references {value} and {other} differ in one character"
+    )  # fmt: skip
+    amount = Money(left.basis_minor or 0, left.currency)
+    if not match.variance_minor:
+        told = f"the same amount, {amount}"
+    else:
+        gap = Money(abs(match.variance_minor), left.currency)
+        why = "what the fee schedule keeps" if match.variance_kind == "fee" else "within tolerance"
+        told = f"amounts {amount} and {Money(right.basis_minor or 0, right.currency)}, {gap} apart, {why}"  # fmt: skip
+    return Explanation(
+        sentence=f"{same}, {told}, {distance(days)}.",
+        signals=(
+            Signal("reference", "equal" if value == other else "one edit", match.confidence_bp),
+            Signal("amount", "exact" if not match.variance_minor else match.variance_kind),
+            Signal("business_days", str(days)),
+        ),
+        runner_up=rival or "",
+        margin_bp=margin or 0,
+    )

@@ -1,0 +1,233 @@
+"""The engine by example: what each level joins, and what it says of the rest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from pardna.matching.engine import Result, match
+from pardna.matching.model import Leg, Pair
+from pardna.matching.rules import FeeSchedule, FeeTier, PairRules, Rules, default_rules
+from pardna.transactions.model import Kind, Transaction
+from tests.support.matching import (
+    DAY,
+    bank_line,
+    charge,
+    contribution,
+    day,
+    legs,
+    payout,
+    strong,
+    weak,
+)
+
+SOON, LATE = day("2026-03-04"), day("2026-03-20")
+
+
+def run(
+    *records: Transaction, pair: Pair, on=SOON, rules: Rules | None = None, **changed: object
+) -> Result:
+    base = rules or default_rules()
+    own = replace(base.of(pair), **changed)
+    all_legs = legs(*records, pair=pair)
+    return match(
+        [leg for leg in all_legs if leg.is_left],
+        [leg for leg in all_legs if not leg.is_left],
+        replace(base, pairs=(own,)),
+        pair,
+        on,
+    )
+
+
+def told(result: Result) -> list[tuple[str, str, list[str]]]:
+    return [(f.class_, f.code, [leg.external_id for leg in f.legs]) for f in result.findings]
+
+
+def names(found: tuple[Leg, ...]) -> list[str]:
+    return sorted(leg.external_id for leg in found)
+
+
+def test_level_1_joins_equal_identities_and_says_why() -> None:
+    result = run(contribution(1, 500), charge(1, 500), pair=Pair.INTERNAL_PSP)
+    [found] = result.matches
+    assert (found.level, found.confidence_bp, names(found.members)) == (
+        1,
+        10_000,
+        ["con_1", "txn_1"],
+    )
+    assert found.explanation.sentence == (
+        "Both carry contribution con_1 and the same gross amount, J$5.00, on the same day."
+    )
+
+
+def test_a_contradicted_identity_is_a_break_and_never_scored() -> None:
+    result = run(contribution(1, 500), charge(1, 499), pair=Pair.INTERNAL_PSP)
+    assert told(result) == [("AMOUNT_MISMATCH", "amounts_differ", ["con_1", "txn_1"])]
+    far = charge(1, 500, occurred_at=DAY + timedelta(days=100))
+    result = run(contribution(1, 500), far, pair=Pair.INTERNAL_PSP)
+    assert told(result) == [("TIMING", "outside_window", ["con_1", "txn_1"])]
+
+
+def test_a_second_charge_of_one_contribution_is_a_duplicate() -> None:
+    twin = replace(charge(1, 500), external_id="txn_1b", occurred_at=DAY + timedelta(days=1))
+    result = run(contribution(1, 500), twin, charge(1, 500), pair=Pair.INTERNAL_PSP)
+    assert names(result.matches[0].members) == ["con_1", "txn_1"]
+    assert told(result) == [("DUPLICATE", "duplicate", ["txn_1b"])]
+
+
+def test_a_refund_that_names_its_charge_is_not_its_duplicate() -> None:
+    refund = replace(charge(1, -500), external_id="txn_r")
+    result = run(contribution(1, 500), charge(1, 500), refund, pair=Pair.INTERNAL_PSP)
+    assert len(result.matches) == 1
+    assert names(result.waiting) == ["txn_r"]
+
+
+def test_an_identity_of_too_many_is_reported_and_joins_nothing() -> None:
+    same = [
+        replace(charge(n, 500), references=(strong("contribution", "con_1"),)) for n in range(20)
+    ]
+    result = run(contribution(1, 500), *same, pair=Pair.INTERNAL_PSP)
+    assert result.matches == ()
+    assert result.caps == {"identities_shared_by_too_many_r": 1}
+
+
+def paid(number: int, amount: int, text: str, **more: object) -> Transaction:
+    return bank_line(number, amount, weak("payment_reference", text), **more)
+
+
+def test_level_2_joins_normalised_references_and_one_edit() -> None:
+    result = run(
+        contribution(1, 500, "bank"), paid(1, 500, "pdn 7k3q r01 1"),
+        contribution(22, 500, "bank"), paid(2, 500, "PDN-7K3Q-R01-2"),
+        pair=Pair.INTERNAL_BANK,
+    )  # fmt: skip
+    assert [(m.level, m.rule_id, m.confidence_bp) for m in result.matches] == [
+        (2, "reference", 9_900)
+    ]
+    longer = contribution("0004", 700, "bank")
+    result = run(longer, paid(3, 700, "PDN7K3QR010O04"), pair=Pair.INTERNAL_BANK)
+    [found] = result.matches
+    assert (found.rule_id, found.confidence_bp) == ("reference_one_edit", 9_500)
+    assert "differ in one character" in found.explanation.sentence
+
+
+@pytest.mark.parametrize(
+    ("amount", "matches"),
+    [(10_000, 1), (9_950, 1), (10_050, 1), (9_949, 0), (10_051, 0), (-10_000, 0)],
+)
+def test_tolerance_is_exact_at_its_boundary(amount: int, matches: int) -> None:
+    result = run(
+        contribution(1, 10_000, "bank"), paid(1, amount, "PDN-7K3Q-R01-1"),
+        pair=Pair.INTERNAL_BANK, tolerance_minor=10, tolerance_bp=50,
+    )  # fmt: skip
+    assert len(result.matches) == matches
+    assert all(m.variance_minor == 10_000 - amount for m in result.matches)
+
+
+@pytest.mark.parametrize(("net", "matches"), [(9_410, 1), (9_409, 1), (9_411, 1), (9_408, 0), (9_412, 0)])  # fmt: skip
+def test_a_fee_schedule_predicts_the_net_to_one_minor_unit(net: int, matches: int) -> None:
+    schedule = FeeSchedule("JMD", (FeeTier(0, 290, 300),))
+    result = run(
+        contribution(1, 10_000, "bank"), paid(1, net, "PDN-7K3Q-R01-1"),
+        pair=Pair.INTERNAL_BANK, fees=(schedule,),
+    )  # fmt: skip
+    assert [m.variance_kind for m in result.matches] == ["fee"] * matches
+
+
+def test_two_equal_candidates_are_ambiguous_and_two_for_two_are_not() -> None:
+    ours = contribution(1, 500, "bank")
+    lines = [paid(n, 500, "PDN-7K3Q-R01-1") for n in (1, 2)]
+    result = run(ours, *lines, pair=Pair.INTERNAL_BANK)
+    assert result.matches == ()
+    assert [(c, n) for c, _, n in told(result)] == [("AMBIGUOUS", ["con_1"])]
+    second = replace(ours, external_id="con_1b", references=tuple(r for r in ours.references if r.strength == "weak"))  # fmt: skip
+    first = replace(second, external_id="con_1a")
+    result = run(first, second, *lines, pair=Pair.INTERNAL_BANK)
+    assert len(result.matches) == 2
+
+
+def test_the_nearer_day_wins_and_the_rule_window_is_kept() -> None:
+    ours = contribution(1, 500, "bank")
+    near = paid(1, 500, "PDN-7K3Q-R01-1", occurred_at=DAY + timedelta(days=1))
+    far = paid(2, 500, "PDN-7K3Q-R01-1", occurred_at=DAY + timedelta(days=2))
+    result = run(ours, far, near, pair=Pair.INTERNAL_BANK)
+    assert names(result.matches[0].members) == ["con_1", "line_1"]
+    assert result.matches[0].explanation.margin_bp == 0
+    out = paid(3, 500, "PDN-7K3Q-R01-1", occurred_at=DAY + timedelta(days=8))
+    assert run(ours, out, pair=Pair.INTERNAL_BANK).matches == ()
+
+
+def settlement(extra: int = 0, banked: int = 0) -> list[Transaction]:
+    """Two charges, a refund and a dispute, their payout, and the bank's line."""
+    parts = [
+        charge(1, 10_000, 590, payout="po_K3Q81"),
+        charge(2, 20_000, 880, payout="po_K3Q81"),
+        replace(charge(3, -5_000, 0, payout="po_K3Q81"), kind=Kind.REFUND),
+    ]
+    total = sum(p.net_minor or 0 for p in parts) + extra
+    name = strong("payout", "po_K3Q81")
+    trace = strong("trace", "PO7K3Q81")
+    made = payout("po_K3Q81", total)
+    made = replace(made, references=(name, trace))
+    return [*parts, made, bank_line(1, total + banked, weak("payout", "PO7K3Q81"))]
+
+
+def test_level_3_proves_a_settlement_to_zero() -> None:
+    result = run(*settlement(), pair=Pair.PSP_BANK)
+    [found] = result.matches
+    assert (found.level, found.shape, found.variance_minor) == (3, "n:1", 0)
+    assert len(found.members) == 5
+    assert "settles 3 movements whose net amounts come to J$235.30: difference J$0.00" in (
+        found.explanation.sentence
+    )
+
+
+@pytest.mark.parametrize(
+    ("records", "on", "expected"),
+    [
+        (settlement(extra=7), SOON, ("AMOUNT_MISMATCH", "members_differ", -7)),
+        (settlement(banked=-3), SOON, ("AMOUNT_MISMATCH", "bank_differs", -3)),
+        (settlement()[:-1], LATE, ("MISSING_BANK", "no_bank_line", 23_530)),
+        (settlement()[3:], LATE, ("MISSING_PSP", "members_unknown", 23_530)),
+        ([charge(9, 100, None, payout="po_K3Q81"), *settlement()], LATE, ("FEE_VARIANCE", "fees_unknown", 23_530)),
+    ],
+    ids=["members", "bank", "no line", "no members", "fee unknown"],
+)  # fmt: skip
+def test_a_settlement_that_is_not_proved_names_the_difference(records, on, expected) -> None:
+    result = run(*records, pair=Pair.PSP_BANK, on=on)
+    assert result.matches == ()
+    [finding] = result.findings
+    assert (finding.class_, finding.code, finding.number) == expected
+    left = [leg for leg in legs(*records, pair=Pair.PSP_BANK) if leg.is_left]
+    assert {leg.external_id for leg in finding.covered} >= {leg.external_id for leg in left}
+
+
+def test_what_is_not_due_waits_and_then_is_missing() -> None:
+    record = contribution(1, 500)
+    assert names(run(record, pair=Pair.INTERNAL_PSP, on=day("2026-03-05")).waiting) == ["con_1"]
+    result = run(record, pair=Pair.INTERNAL_PSP, on=day("2026-03-06"))
+    assert told(result) == [("MISSING_PSP", "missing", ["con_1"])]
+    result = run(charge(1, 500), pair=Pair.INTERNAL_PSP, on=LATE)
+    assert told(result) == [("MISSING_INTERNAL", "missing", ["txn_1"])]
+
+
+def test_empty_sides_and_odd_amounts() -> None:
+    assert run(pair=Pair.INTERNAL_PSP) == Result()
+    zero = run(contribution(1, 0), charge(1, 0), pair=Pair.INTERNAL_PSP)
+    assert len(zero.matches) == 1
+    hostile = paid(1, 500, "'); DROP TABLE legs_l; --", description="\u202e''\\")
+    assert names(run(hostile, pair=Pair.INTERNAL_BANK).waiting) == ["line_1"]
+
+
+def test_only_one_payout_may_claim_a_line() -> None:
+    first = settlement()
+    other = replace(first[3], external_id="txn_again", source="stripe:acct_2")
+    result = run(*first, other, pair=Pair.PSP_BANK)
+    assert result.matches == ()
+    assert {f.code for f in result.findings} == {"line_shared"}
+
+
+def test_rules_of_a_pair_are_found() -> None:
+    assert PairRules(Pair.PSP_BANK) == Rules().of(Pair.PSP_BANK)
