@@ -71,9 +71,10 @@ def test_a_match_is_read_with_its_members(state: DynamoMatchState, matches: Dyna
 def test_a_settlement_is_read_on_the_pairs_basis(
     state: DynamoMatchState, matches: DynamoMatches
 ) -> None:
-    paid, line = legs(payout("po_1", 941), bank_line(1, 941), pair=Pair.PSP_BANK)
-    state.record([paid])
-    state.record([line])
+    told = payout("po_1", 941), bank_line(1, 941)
+    for transaction in told:
+        state.record(legs(transaction))
+    paid, line = legs(*told, pair=Pair.PSP_BANK)
     state.commit(a_match(paid, line))
     found = matches.get(TENANT, a_match(paid, line).match_id)
     assert found is not None

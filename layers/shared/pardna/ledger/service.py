@@ -74,12 +74,16 @@ class Ledger:
         def work(book: Book) -> Posted:
             changed = [e.transaction_id for e in events if e.version > 1]
             histories = book.versions(sorted(set(changed))) if changed else {}
-            journals: dict[str, tuple[str, Journal]] = {}
+            wanted: dict[str, tuple[int, str, Journal]] = {}
             for event in events:
                 versions = histories.get(event.transaction_id) or _known_versions(event)
+                step = 0
                 for journal in journals_of(versions):
-                    journals.setdefault(journal.key, (event.transaction_id, journal))
-            return _summary(book, list(journals.values()))
+                    step += bool(journal.reverses)
+                    wanted.setdefault(journal.key, (step, event.transaction_id, journal))
+            # First versions first, then what supersedes them: a reversal finds its journal posted.
+            ordered = sorted(wanted.values(), key=lambda entry: entry[0])
+            return _summary(book, [(subject, journal) for _, subject, journal in ordered])
 
         return self._in_book(tenant_id, principal, work)
 

@@ -39,22 +39,15 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT o.tenant_id, o.account_id, s FROM opened o, generate_series(0, o.shards - 1) s
 $$;
 
--- The journals with the lines of each reversal filled in: those of the journal that it names, negated.
--- A reversal of something unknown stays without lines.
+-- The journals with the lines of each reversal filled in: those of the journal that it names, negated,
+-- as it was posted, else as it stands earlier in this call (`here`). Unknown ones stay without lines.
 CREATE FUNCTION ledger.with_reversals(journals jsonb) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT jsonb_agg(CASE WHEN d.value ? 'reverses'
-        THEN d.value || jsonb_build_object('lines', coalesce(here.lines, there.lines, '[]'))
+        THEN d.value || jsonb_build_object('lines', coalesce(there.lines, here.lines, '[]'),
+                                           'here', there.lines IS NULL)
         ELSE d.value END ORDER BY d.ordinality)
-    FROM jsonb_array_elements(journals) WITH ordinality d
-    LEFT JOIN LATERAL (
-        SELECT jsonb_agg(l.value || jsonb_build_object(
-            'amount_minor', -(l.value->>'amount_minor')::bigint) ORDER BY l.ordinality) AS lines
-        FROM (SELECT e.value FROM jsonb_array_elements(journals) WITH ordinality e
-              WHERE e.value->>'key' = d.value->>'reverses' AND e.ordinality < d.ordinality
-              ORDER BY e.ordinality LIMIT 1) target,
-             jsonb_array_elements(target.value->'lines') WITH ordinality l
-    ) here ON d.value ? 'reverses'
+    FROM jsonb_array_elements(journals) WITH ORDINALITY d
     LEFT JOIN LATERAL (
         SELECT jsonb_agg(jsonb_build_object('account', a.code, 'currency', e.currency,
             'amount_minor', -e.amount_minor, 'item', e.item) ORDER BY e.line) AS lines
@@ -63,7 +56,34 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         JOIN ledger.accounts a ON a.tenant_id = e.tenant_id AND a.account_id = e.account_id
         WHERE o.tenant_id = app.tenant()
           AND o.key_digest = sha256(convert_to('key:' || (d.value->>'reverses'), 'UTF8'))
-    ) there ON d.value ? 'reverses' AND here.lines IS NULL
+    ) there ON d.value ? 'reverses'
+    LEFT JOIN LATERAL (
+        SELECT jsonb_agg(l.value || jsonb_build_object(
+            'amount_minor', -(l.value->>'amount_minor')::bigint) ORDER BY l.ordinality) AS lines
+        FROM (SELECT e.value FROM jsonb_array_elements(journals) WITH ORDINALITY e
+              WHERE e.value->>'key' = d.value->>'reverses' AND e.ordinality < d.ordinality
+              ORDER BY e.ordinality LIMIT 1) target,
+             jsonb_array_elements(target.value->'lines') WITH ORDINALITY l
+    ) here ON d.value ? 'reverses' AND there.lines IS NULL
+$$;
+
+-- Where to cut a call so that no part names a key twice or reverses a journal of its own: the first
+-- position of each part, and one behind the end.
+CREATE FUNCTION ledger.cuts(digests bytea[], targets text[]) RETURNS integer[]
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    found integer[] := '{1}';
+    start integer := 1;
+BEGIN
+    FOR i IN 2 .. cardinality(digests) LOOP
+        IF array_position(digests, digests[i], start) < i
+           OR array_position(digests, sha256(convert_to('key:' || targets[i], 'UTF8')), start) < i THEN
+            start := i;
+            found := found || i;
+        END IF;
+    END LOOP;
+    RETURN found || (cardinality(digests) + 1);
+END
 $$;
 
 -- unknown_account where no account has that code; currency_mismatch where one has, in another currency.
@@ -85,28 +105,34 @@ $$;
 
 -- For each journal that reverses another: which one, and whether that is known and not reversed yet.
 CREATE FUNCTION ledger.decide_reversals(
-    keys text[], targets text[], ids uuid[], INOUT codes text[], OUT reversed uuid[])
+    docs jsonb, ids uuid[], INOUT codes text[], OUT reversed uuid[])
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    place integer;
+    keys constant text[] := (SELECT array_agg(d.value->>'key' ORDER BY d.ordinality)
+                             FROM jsonb_array_elements(docs) WITH ORDINALITY d);
+    target text;
+    place  integer;
 BEGIN
     reversed := array_fill(NULL::uuid, ARRAY[cardinality(codes)]);
     FOR i IN 1 .. cardinality(codes) LOOP
-        CONTINUE WHEN targets[i] IS NULL OR codes[i] IN ('already_posted', 'key_reused');
-        place := array_position(keys, targets[i]);
-        IF place < i AND (codes[place] IS NULL OR codes[place] = 'already_posted') THEN
-            reversed[i] := ids[place];
-        ELSE
+        target := docs->(i - 1)->>'reverses';
+        CONTINUE WHEN target IS NULL OR codes[i] IN ('already_posted', 'key_reused');
+        place := array_position(keys, target);
+        IF NOT (docs->(i - 1)->'here')::boolean THEN
             reversed[i] := (SELECT o.journal_id FROM ledger.once o
                 WHERE o.tenant_id = app.tenant()
-                  AND o.key_digest = sha256(convert_to('key:' || targets[i], 'UTF8')));
+                  AND o.key_digest = sha256(convert_to('key:' || target, 'UTF8')));
+        ELSIF place < i AND codes[place] = 'key_reused' THEN
+            RAISE EXCEPTION 'raced a call with the same keys' USING errcode = 'serialization_failure';
+        ELSIF place < i AND (codes[place] IS NULL OR codes[place] = 'already_posted') THEN
+            reversed[i] := ids[place];
         END IF;
         IF reversed[i] IS NULL THEN
             codes[i] := 'unknown_journal';
         ELSIF i > array_position(reversed, reversed[i]) OR EXISTS (
             SELECT FROM ledger.once o
             WHERE o.tenant_id = app.tenant()
-              AND o.key_digest = sha256(convert_to('reverse:' || targets[i], 'UTF8'))
+              AND o.key_digest = sha256(convert_to('reverse:' || target, 'UTF8'))
         ) THEN
             codes[i] := 'already_reversed';
         END IF;
@@ -127,6 +153,9 @@ DECLARE
     docs     jsonb := journals;
     closed   timestamptz;
     reversing boolean;
+    repeated boolean;
+    cuts     integer[];
+    answers  jsonb;
     limited  boolean;
     -- one element per journal
     j_digest bytea[];  j_hash bytea[];  j_id uuid[];  j_effective timestamptz[];  j_original timestamptz[];
@@ -150,7 +179,30 @@ BEGIN
     IF n = 0 THEN
         RETURN '[]';
     END IF;
+    SELECT array_agg(sha256(convert_to('key:' || (d.value->>'key'), 'UTF8')) ORDER BY d.ordinality),
+           array_agg(sha256(convert_to((d.value - 'key')::text, 'UTF8')) ORDER BY d.ordinality),
+           array_agg(ledger.uuid7(clock, d.ordinality::integer) ORDER BY d.ordinality),
+           array_agg(coalesce((d.value->>'effective_at')::timestamptz, clock) ORDER BY d.ordinality),
+           array_agg(d.value->>'reverses' ORDER BY d.ordinality)
+    INTO j_digest, j_hash, j_id, j_effective, j_target
+    FROM jsonb_array_elements(journals) WITH ORDINALITY d;
+    j_original := array_fill(NULL::timestamptz, ARRAY[n]);
+    j_reverses := array_fill(NULL::uuid, ARRAY[n]);
     reversing := jsonb_path_exists(journals, '$[*].reverses');
+    repeated := (SELECT count(DISTINCT d) FROM unnest(j_digest) d) < n;
+    IF (repeated OR reversing) AND NOT all_or_nothing THEN
+        -- A key twice, or a reversal of a journal of this call: what becomes of the second depends on
+        -- the first, so the call is cut in between and its parts are posted one after the other.
+        cuts := ledger.cuts(j_digest, j_target);
+        IF cardinality(cuts) > 2 THEN
+            answers := '[]';
+            FOR i IN 2 .. cardinality(cuts) LOOP
+                answers := answers || ledger.post(jsonb_path_query_array(journals, '$[$from to $to]',
+                    jsonb_build_object('from', cuts[i - 1] - 1, 'to', cuts[i] - 2)));
+            END LOOP;
+            RETURN answers;
+        END IF;
+    END IF;
     IF reversing THEN
         docs := ledger.with_reversals(journals);
     END IF;
@@ -166,8 +218,8 @@ BEGIN
                (l.value->>'amount_minor')::bigint AS amount, l.value->>'currency' AS currency,
                l.value->>'item' AS item, a.minimum_minor,
                (CASE a.normal_side WHEN 'debit' THEN 1 ELSE -1 END)::smallint AS side
-        FROM jsonb_array_elements(docs) WITH ordinality d
-        LEFT JOIN LATERAL jsonb_array_elements(d.value->'lines') WITH ordinality l ON true
+        FROM jsonb_array_elements(docs) WITH ORDINALITY d
+        LEFT JOIN LATERAL jsonb_array_elements(d.value->'lines') WITH ORDINALITY l ON true
         LEFT JOIN LATERAL (
             SELECT * FROM ledger.accounts a
             WHERE a.tenant_id = me AND a.code = l.value->>'account' AND a.currency = l.value->>'currency'
@@ -191,16 +243,6 @@ BEGIN
             GROUP BY ord, currency
         ) c GROUP BY c.ord
     ) g;
-    SELECT array_agg(sha256(convert_to('key:' || (d.value->>'key'), 'UTF8')) ORDER BY d.ordinality),
-           array_agg(sha256(convert_to((d.value - 'key')::text, 'UTF8')) ORDER BY d.ordinality),
-           array_agg(ledger.uuid7(clock, d.ordinality::integer) ORDER BY d.ordinality),
-           array_agg(coalesce((d.value->>'effective_at')::timestamptz, clock) ORDER BY d.ordinality),
-           array_agg(d.value->>'reverses' ORDER BY d.ordinality)
-    INTO j_digest, j_hash, j_id, j_effective, j_target
-    FROM jsonb_array_elements(journals) WITH ordinality d;
-    j_original := array_fill(NULL::timestamptz, ARRAY[n]);
-    j_reverses := array_fill(NULL::uuid, ARRAY[n]);
-
     -- 3. A period is closed only when no posting is under way (see ledger.close_period).
     PERFORM pg_advisory_xact_lock_shared(hashtextextended('ledger.period:' || me, 0));
     SELECT max(c.closed_until) INTO closed FROM ledger.closings c WHERE c.tenant_id = me;
@@ -222,7 +264,7 @@ BEGIN
     END IF;
     SELECT array_agg(o.journal_id ORDER BY k.ord), array_agg(o.request_hash ORDER BY k.ord)
     INTO k_id, k_hash
-    FROM unnest(j_digest) WITH ordinality AS k(digest, ord)
+    FROM unnest(j_digest) WITH ORDINALITY AS k(digest, ord)
     LEFT JOIN LATERAL (SELECT x.journal_id, x.request_hash FROM ledger.once x
         WHERE x.tenant_id = me AND x.key_digest = k.digest LIMIT 1) o ON true;
 
@@ -244,9 +286,8 @@ BEGIN
         j_code := ledger.name_currency_mismatch(docs, j_code);
     END IF;
     IF reversing THEN
-        SELECT x.codes, x.reversed INTO j_code, j_reverses FROM ledger.decide_reversals(
-            (SELECT array_agg(d.value->>'key' ORDER BY d.ordinality)
-             FROM jsonb_array_elements(journals) WITH ordinality d), j_target, j_id, j_code) x;
+        SELECT x.codes, x.reversed INTO j_code, j_reverses
+        FROM ledger.decide_reversals(docs, j_id, j_code) x;
     END IF;
     IF limited THEN
         FOR r IN
@@ -270,8 +311,8 @@ BEGIN
             END IF;
         END LOOP;
     END IF;
-    IF (SELECT count(DISTINCT d) FROM unnest(j_digest) d) < n THEN
-        FOR i IN 2 .. n LOOP  -- the same key twice in this call: the first decides
+    IF repeated THEN  -- all or nothing, else it was cut above
+        FOR i IN 2 .. n LOOP
             made := array_position(j_digest, j_digest[i]);
             IF made < i AND k_id[i] IS NULL THEN
                 j_code[i] := CASE WHEN j_hash[made] <> j_hash[i] THEN 'key_reused'
@@ -308,7 +349,7 @@ BEGIN
         END IF;
         FOR r IN
             SELECT k.ord, o.journal_id, o.request_hash
-            FROM unnest(j_digest, j_code) WITH ordinality AS k(digest, code, ord)
+            FROM unnest(j_digest, j_code) WITH ORDINALITY AS k(digest, code, ord)
             CROSS JOIN LATERAL (SELECT * FROM ledger.once x
                 WHERE x.tenant_id = me AND x.key_digest = k.digest LIMIT 1) o
             WHERE k.code IS NULL
@@ -329,7 +370,7 @@ BEGIN
                jsonb_array_length(d.value->'lines'), coalesce(d.value->>'description', ''),
                coalesce(d.value->'refs', '{}'), coalesce(d.value->'metadata', '{}'),
                j_reverses[d.ordinality], app.principal()
-        FROM jsonb_array_elements(docs) WITH ordinality d
+        FROM jsonb_array_elements(docs) WITH ORDINALITY d
         WHERE j_code[d.ordinality] IS NULL
     )
     INSERT INTO ledger.entries (tenant_id, journal_id, line, account_id, amount_minor, currency, item)
@@ -359,7 +400,7 @@ BEGIN
             WHEN t.code = 'already_posted'
                 THEN jsonb_build_object('outcome', t.code, 'journal_id', t.id)
             ELSE jsonb_build_object('outcome', 'refused', 'code', t.code) END ORDER BY t.ord)
-        FROM unnest(j_id, j_code) WITH ordinality AS t(id, code, ord));
+        FROM unnest(j_id, j_code) WITH ORDINALITY AS t(id, code, ord));
 END
 $$;
 
@@ -410,5 +451,6 @@ END
 $$;
 
 REVOKE ALL ON FUNCTION ledger.close_period, ledger.mark_legs, ledger.post, ledger.open_accounts, ledger.with_reversals,
-    ledger.decide_reversals, ledger.name_currency_mismatch FROM PUBLIC;
+    ledger.decide_reversals, ledger.name_currency_mismatch,
+    ledger.cuts FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger.post, ledger.open_accounts, ledger.close_period, ledger.mark_legs TO pardna_runtime;
