@@ -1,0 +1,42 @@
+"""Files as a stream of what they say, so that their size does not matter.
+
+A streaming reader is ``stream(file, origin) -> Iterator[Item]``. What belongs to a statement comes
+before it; the statement itself comes last and empty-handed (`Statement.transactions` and
+`Statement.problems` are the collector's), because its totals are known only then. What follows the
+last statement belongs to the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from pardna.formats.model import Parsed, PaymentStatus, Problem, Statement
+from pardna.transactions.model import Transaction
+
+Item = Transaction | Statement | PaymentStatus | Problem
+
+
+def collect(name: str, items: Iterable[Item]) -> Parsed:
+    """All items of a file of format `name` in memory, each under the statement that it belongs to."""
+    statements: list[Statement] = []
+    statuses: list[PaymentStatus] = []
+    transactions: list[Transaction] = []
+    problems: list[Problem] = []
+    for item in items:
+        match item:
+            case Transaction():
+                transactions.append(item)
+            case Problem():
+                problems.append(item)
+            case PaymentStatus():
+                statuses.append(item)
+            case Statement():
+                whole = replace(
+                    item,
+                    transactions=(*item.transactions, *transactions),
+                    problems=(*item.problems, *problems),
+                )
+                statements.append(whole)
+                transactions, problems = [], []
+    return Parsed(name, tuple(statements), tuple(transactions), tuple(statuses), tuple(problems))
