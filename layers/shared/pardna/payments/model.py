@@ -221,6 +221,11 @@ def file_key(tenant_id: str, batch_id: str) -> str:
     return f"payments/{tenant_id}/{batch_id}.xml"
 
 
+def wait_subject(batch_id: str) -> str:
+    """What a machine waits for: the bank's word about a file."""
+    return f"payment:{batch_id}"
+
+
 def control_sum(instructions: Sequence[Instruction]) -> Money:
     """Σ of the amounts, which must be of one currency."""
     return total((i.amount for i in instructions), instructions[0].amount.currency)

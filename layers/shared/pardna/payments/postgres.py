@@ -20,6 +20,7 @@ from pardna.payments.model import (
     Status,
     booked,
     final_status,
+    wait_subject,
 )
 from pardna.payments.ports import Answered, Approval
 from pardna.runtime.clock import Clock, iso, utc_now
@@ -90,7 +91,7 @@ def instruct_in(
     ).rowcount
     if made:
         return True
-    known = _payment(connection, instruction.payment_id).instruction
+    known = payment_in(connection, instruction.payment_id).instruction
     if (known.origin, known.amount, known.end_to_end_id) != (
         instruction.origin,
         instruction.amount,
@@ -119,14 +120,14 @@ class PostgresPaymentBook:
     def payment(self, tenant_id: str, payment_id: str) -> Payment:
         """See `PaymentBook`."""
         with self._database.transaction(tenant_id, PRINCIPAL) as connection:
-            return _payment(connection, payment_id)
+            return payment_in(connection, payment_id)
 
     def write(
         self, tenant_id: str, payment_id: str, approval: Approval, batch: Batch, correlation_id: str
     ) -> Batch:
         """See `PaymentBook`. The payment's row lock orders two writers."""
         with self._database.transaction(tenant_id, PRINCIPAL) as connection:
-            payment = _payment(connection, payment_id, lock=True)
+            payment = payment_in(connection, payment_id, lock=True)
             if payment.batch_id:
                 return _batch(connection, payment.batch_id)
             if payment.status is not Status.INSTRUCTED:
@@ -239,11 +240,6 @@ class PostgresPaymentBook:
         ).rowcount
 
 
-def wait_subject(batch_id: str) -> str:
-    """What a machine waits for: the bank's word about a file."""
-    return f"payment:{batch_id}"
-
-
 def _addressed(connection: Connection, said: PaymentStatus) -> list[Payment]:
     """The payments that a bank speaks of, locked in id order."""
     rows = connection.execute(
@@ -255,7 +251,8 @@ def _addressed(connection: Connection, said: PaymentStatus) -> list[Payment]:
     return [_from_row(row) for row in rows]
 
 
-def _payment(connection: Connection, payment_id: str, *, lock: bool = False) -> Payment:
+def payment_in(connection: Connection, payment_id: str, *, lock: bool = False) -> Payment:
+    """A payment in an open transaction; raises NotFound ``payment.not_found``."""
     row = connection.execute(
         f"SELECT {_COLUMNS} FROM payments.payments WHERE payment_id = %s"  # noqa: S608  (as above)
         + (" FOR UPDATE" if lock else ""),

@@ -1,0 +1,1 @@
+"""Savings circles (pardna): members throw a hand each round, and one of them takes the draw."""
