@@ -17,6 +17,8 @@ from local.demo.player import Player, Unanswered
 
 #: The first hand's round; the story tells one round of each circle.
 ROUND = 1
+#: How often the round's machine looks whether everybody has paid.
+POLL_SECONDS = 1
 STRIPE_SECRET = f"/pardna/local/{TENANT}/{facts.STRIPE_SOURCE}"
 WEBHOOK_SECRET = "whsec_demo_0123456789abcdef"
 
@@ -65,9 +67,7 @@ def bank_secret(bank: facts.BankAccount) -> str:
 def connect_partners(player: Player, _told: Told) -> None:
     """Keys into the secret store, sources through the API, the webhook's address at the network."""
     home = player.home
-    player.secret(
-        STRIPE_SECRET, {"api_key": home.stripe_key, "webhook_secret": WEBHOOK_SECRET}
-    )
+    player.secret(STRIPE_SECRET, {"api_key": home.stripe_key, "webhook_secret": WEBHOOK_SECRET})
     key = Path(home.bank["client_key"]).read_text()
     for bank in facts.BANKS:
         player.secret(bank_secret(bank), {"private_key": key})
@@ -78,13 +78,97 @@ def connect_partners(player: Player, _told: Told) -> None:
 
 
 def stripe_profile() -> dict[str, Any]:
-    """The card account, as it is registered."""
-    return {}
+    """The card account, as it is registered: events come in, settlement data is fetched."""
+    return {
+        "source_id": facts.STRIPE_SOURCE,
+        "provider": "stripe",
+        "account": facts.STRIPE_ACCOUNT,
+        "channels": ["webhook", "poll"],
+        "secret_id": STRIPE_SECRET,
+    }
 
 
 def bank_profile(player: Player, bank: facts.BankAccount) -> dict[str, Any]:
-    """A bank account, as it is registered."""
-    return {}
+    """A bank account, as it is registered: where its files lie, and the host key that is pinned."""
+    said = player.home.bank
+    return {
+        "source_id": bank.source_id,
+        "provider": bank.bank,
+        "account": f"{bank.bank}:{bank.number}",
+        "currency": bank.currency,
+        "channels": ["sftp"],
+        "holder": facts.TENANT_NAME,
+        "bic": bank.bic,
+        "sftp": {
+            "host": said.get("host", "127.0.0.1"),
+            "port": said["port"],
+            "user": bank.bank,
+            "host_key": said["host_key"],
+            "secret_id": bank_secret(bank),
+            "out_dir": "out",
+            "in_dir": "in",
+            "done_dir": "done",
+        },
+    }
+
+
+def found_circle(player: Player, told: Told, circle: Circle) -> None:
+    """The banker writes down what everybody agreed to; sending it again finds the same circle."""
+    cards = save_cards(player, circle)
+    body = {
+        "reference": circle.reference,
+        "name": circle.name,
+        "currency": circle.currency,
+        "hand_minor": circle.hand_minor,
+        "frequency": circle.frequency,
+        "starts_on": told.days.first.isoformat(),
+        "bank_source_id": circle.bank.source_id,
+        "card_source_id": facts.STRIPE_SOURCE,
+        "banker": {"name": BANKER.name, "email": BANKER.email},
+        "members": [_member_body(circle, member, cards) for member in circle.members],
+    }
+    made = player.api(BANKER.email, "POST", f"/tenants/{TENANT}/circles", body)
+    told.circle_ids[circle.reference] = made["circle_id"]
+
+
+def _member_body(
+    circle: Circle, member: facts.Member, cards: dict[str, tuple[str, str]]
+) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "member_id": member.member_id,
+        "name": member.name,
+        "email": member.email,
+        "phone": member.phone,
+        "rail": member.rail,
+        "payout": {"account": member.account, "bic": circle.bank.bic},
+    }
+    if member.member_id in cards:
+        customer, method = cards[member.member_id]
+        body["card"] = {"customer_id": customer, "payment_method_id": method}
+    return body
+
+
+def round_path(told: Told, circle: Circle) -> str:
+    """Where the story's round of a circle lies in the API."""
+    return f"/tenants/{TENANT}/circles/{told.circle_ids[circle.reference]}/rounds/{ROUND}"
+
+
+def see_round(player: Player, told: Told, circle: Circle) -> Any:
+    """The round as the banker sees it now."""
+    told.rounds[circle.reference] = player.api(BANKER.email, "GET", round_path(told, circle))
+    return told.rounds[circle.reference]
+
+
+def start_round(player: Player, told: Told, circle: Circle) -> None:
+    """The banker starts the round's state machine, and so asks for its payout."""
+    player.api(
+        BANKER.email, "POST", f"{round_path(told, circle)}/start", {"poll_seconds": POLL_SECONDS}
+    )
+    player.wait(
+        f"the round of {circle.name} to open",
+        lambda: see_round(player, told, circle)["contributions"],
+        where="look at the execution of the payout-round state machine",
+    )
 
 
 def save_cards(player: Player, circle: Circle) -> dict[str, tuple[str, str]]:
@@ -118,10 +202,36 @@ def _card_of(player: Player, customer_id: str) -> str:
     return str(method.id)
 
 
+def await_card_hands(player: Player, told: Told, circle: Circle) -> None:
+    """The product charges the cards on file; their signed webhooks come back to our endpoint."""
+    wanted = {member.member_id for member in circle.by_card}
+
+    def charged() -> bool:
+        seen = {
+            str(charge.payment_intent)
+            for charge in player.stripe_all("charges")
+            if charge.status == "succeeded"
+        }
+        intents = [i for i in player.stripe_all("payment_intents") if i.id in seen]
+        due = {
+            hand["contribution_id"]
+            for hand in told.rounds[circle.reference]["contributions"]
+            if hand["member_id"] in wanted
+        }
+        return due <= {i.metadata.get("contribution_id") for i in intents}
+
+    player.wait(
+        f"{len(wanted)} cards of {circle.name} to be charged",
+        charged,
+        where="look at `make logs FUNCTION=ChargeCardFunction`, and at stripe.log",
+    )
+
+
 def pay_by_transfer(player: Player, told: Told, circle: Circle) -> None:
     """Members who have no card transfer from their own banks, quoting their reference."""
     references = {
-        hand["member_id"]: hand["payment_reference"] for hand in told.rounds[circle.reference]["hands"]
+        hand["member_id"]: hand["payment_reference"]
+        for hand in told.rounds[circle.reference]["contributions"]
     }
     for member in circle.by_bank:
         player.bank(
@@ -132,11 +242,51 @@ def pay_by_transfer(player: Player, told: Told, circle: Circle) -> None:
                 "currency": circle.currency,
                 "name": member.name,
                 "reference": references[member.member_id],
-                "value_date": told.days.due.isoformat(),
+                "value_date": told.days.first.isoformat(),
                 "counter_account": member.account,
                 "kind": "transfer",
             },
         )
+
+
+def pay_twice_by_mistake(player: Player, circle: Circle) -> None:
+    """A member pays again by card, notices it, and the house refunds the second payment."""
+    if not circle.twice:
+        return
+    mark = f"again-{circle.reference}"
+    known = [i for i in player.stripe_all("payment_intents") if i.metadata.get("mark") == mark]
+    if known:
+        return
+    member = circle.member(circle.twice)
+    customer, method = save_cards(player, circle)[member.member_id]
+    intent = player.stripe.payment_intents.create(
+        {
+            "amount": circle.hand_minor,
+            "currency": circle.currency.lower(),
+            "customer": customer,
+            "payment_method": method,
+            "confirm": True,
+            "off_session": True,
+            "metadata": {"mark": mark},
+        }
+    )
+    player.stripe.refunds.create({"payment_intent": intent.id})
+
+
+def dispute_and_win(player: Player, told: Told, circle: Circle) -> None:
+    """A cardholder's bank takes a hand back, the house shows its receipt, and gets it again."""
+    if not circle.disputed:
+        return
+    hand = next(
+        one["contribution_id"]
+        for one in told.rounds[circle.reference]["contributions"]
+        if one["member_id"] == circle.disputed
+    )
+    intents = player.stripe_all("payment_intents")
+    intent = next(i for i in intents if i.metadata.get("contribution_id") == hand)
+    charge = next(c for c in player.stripe_all("charges") if c.payment_intent == intent.id)
+    dispute = player.settlement("/disputes", {"charge": charge.id, "reason": "unrecognized"})
+    player.settlement(f"/disputes/{dispute['id']}/close", {"outcome": "won"})
 
 
 def send_strange_money(player: Player, told: Told, circle: Circle) -> None:
@@ -150,7 +300,7 @@ def send_strange_money(player: Player, told: Told, circle: Circle) -> None:
                 "currency": circle.currency,
                 "name": facts.STRANGER,
                 "reference": facts.STRANGER_TEXT,
-                "value_date": told.days.due.isoformat(),
+                "value_date": told.days.first.isoformat(),
                 "counter_account": "990099009",
                 "kind": "transfer",
             },
@@ -160,7 +310,7 @@ def send_strange_money(player: Player, told: Told, circle: Circle) -> None:
 def settle_cards(player: Player, told: Told, circle: Circle) -> None:
     """The processor pays out what the cards brought, less fees, and the bank credits it."""
     payout = player.settlement(
-        "/payouts", {"currency": circle.currency.lower(), "date": told.days.due.isoformat()}
+        "/payouts", {"currency": circle.currency.lower(), "date": told.days.first.isoformat()}
     )
     told.payouts[circle.reference] = payout
     player.bank(
@@ -171,7 +321,7 @@ def settle_cards(player: Player, told: Told, circle: Circle) -> None:
             "currency": circle.currency,
             "name": "STRIPE",
             "reference": f"STRIPE PAYOUT {payout['id']}",
-            "value_date": told.days.due.isoformat(),
+            "value_date": told.days.first.isoformat(),
             "kind": "settlement",
         },
     )
@@ -193,7 +343,9 @@ def pull_by_schedule(player: Player) -> None:
     )
 
 
-def refused_decision(player: Player, told: Told, approval_id: str, decision: dict[str, Any]) -> None:
+def refused_decision(
+    player: Player, told: Told, approval_id: str, decision: dict[str, Any]
+) -> None:
     """Who asked for a payout tries to approve it, and must be refused."""
     path = f"/tenants/{TENANT}/approvals/{approval_id}/decision"
     answer = player.ask(BANKER.email, "POST", path, decision)

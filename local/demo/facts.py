@@ -9,6 +9,7 @@ TENANT = "kingston-mutual"
 TENANT_NAME = "Kingston Mutual Pardna House"
 
 STRIPE_SOURCE = "cards"
+STRIPE_ACCOUNT = "acct_1PardnaDemo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +150,11 @@ class Days:
     first: date
 
     @property
-    def due(self) -> date:
-        """Hands are due, paid and paid out on the first day."""
-        return self.first
-
-    @property
     def debited(self) -> date:
         """The draw stands in the next day's statement: the first day's is closed by then."""
         return self.first + timedelta(days=1)
+
+    @property
+    def looked_back_from(self) -> date:
+        """A week later, what nobody has explained is no longer merely late: it is a break."""
+        return self.first + timedelta(days=7)

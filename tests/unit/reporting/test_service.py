@@ -134,7 +134,7 @@ def world() -> World:
     first = some.charge(1, 500_000, 19_500, "po_1")
     foreign = some.charge(9, 500_000, 19_500, "po_1")
     transfer = some.bank_line(2, 500_000)
-    paid_out = some.payout("po_1", -961_000)
+    paid_out = replace(some.payout("po_1", 961_000), external_id="po_1", batch_id="po_1")
     credit = some.bank_line(3, 961_000)
     world.know(mine, other, by_bank, first, foreign, transfer, paid_out, credit)
     world.join(Pair.INTERNAL_PSP, mine, first)
