@@ -1,5 +1,6 @@
-"""Make the two virtual environments from the lock files: `.tools` (aws-sam-cli, MiniStack, uv …)
-and `.venv` (the product, its tests and checks). They are two because their boto3 pins differ.
+"""Make the virtual environments from the lock files: `.tools` (aws-sam-cli, MiniStack, uv …),
+`.tools/checkov`, and `.venv` (the product and its tests). They are three because their boto3 pins
+differ.
 
 Started by any `python3` there is, so this file keeps to what Python 3.6 can read and goes on in a
 newer one if it has to. Needs nothing but that Python and a package index. Does nothing, and
@@ -18,7 +19,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OLDEST = (3, 11)
 TRY = ("python3.13", "python3.12", "python3.11")
 TOOLS, PRODUCT = os.path.join(ROOT, ".tools"), os.path.join(ROOT, ".venv")
+CHECKOV = os.path.join(TOOLS, "checkov")
 TOOLS_LOCK = os.path.join(ROOT, "requirements", "tools.txt")
+CHECKOV_LOCK = os.path.join(ROOT, "requirements", "checkov.txt")
 PRODUCT_LOCK = os.path.join(ROOT, "requirements", "dev.txt")
 
 
@@ -27,18 +30,23 @@ def main():
     for program, why in (("git", "to work on the repository"), ("make", "to run its commands")):
         if shutil.which(program) is None:
             return failed(f"{program} is missing ({why})", "install it and try again")
-    if stamped(TOOLS, TOOLS_LOCK) and stamped(PRODUCT, PRODUCT_LOCK):
+    environments = (
+        (TOOLS, TOOLS_LOCK, tools),
+        (CHECKOV, CHECKOV_LOCK, checkov),
+        (PRODUCT, PRODUCT_LOCK, product),
+    )
+    if all(stamped(folder, lock) for folder, lock, _ in environments):
         return 0
     started = time.time()
     print("Installing what the project needs (once)", flush=True)
-    for folder, lock, make in ((TOOLS, TOOLS_LOCK, tools), (PRODUCT, PRODUCT_LOCK, product)):
+    for folder, lock, make in environments:
         if stamped(folder, lock):
             continue
         begun = time.time()
         make()
         with open(os.path.join(folder, ".stamp"), "w") as out:
             out.write(digest(lock))
-        print(f"  ok {os.path.basename(folder):<34}{time.time() - begun:6.1f} s", flush=True)
+        print(f"  ok {os.path.relpath(folder, ROOT):<34}{time.time() - begun:6.1f} s", flush=True)
     print(f"Installed in {time.time() - started:.0f} s", flush=True)
     return 0
 
@@ -74,13 +82,28 @@ def tools():
     sync(TOOLS, TOOLS_LOCK)
 
 
+def checkov():
+    """`.tools/checkov`, with its program beside the other tools."""
+    fresh(CHECKOV)
+    sync(CHECKOV, CHECKOV_LOCK)
+    link = os.path.join(TOOLS, "bin", "checkov")
+    if os.path.lexists(link):
+        os.remove(link)
+    os.symlink(os.path.join("..", "checkov", "bin", "checkov"), link)
+
+
 def product():
-    """`.venv`: made by uv with the Python that runs this."""
-    if not works(os.path.join(PRODUCT, "bin", "python")):
-        shutil.rmtree(PRODUCT, ignore_errors=True)
-        uv = os.path.join(TOOLS, "bin", "uv")
-        run([uv, "venv", "--quiet", "--no-config", "--python", sys.executable, PRODUCT], "")
+    """`.venv`, the one that everyday work happens in."""
+    fresh(PRODUCT)
     sync(PRODUCT, PRODUCT_LOCK)
+
+
+def fresh(folder):
+    """An empty environment, made by uv with the Python that runs this, unless a good one stands."""
+    if not works(os.path.join(folder, "bin", "python")):
+        shutil.rmtree(folder, ignore_errors=True)
+        uv = os.path.join(TOOLS, "bin", "uv")
+        run([uv, "venv", "--quiet", "--no-config", "--python", sys.executable, folder], "")
 
 
 def sync(folder, lock):

@@ -29,6 +29,7 @@ def run(**environment: str) -> tuple[int, str]:
 def test_it_does_nothing_and_says_nothing_when_all_is_there() -> None:
     for folder, lock in (
         (setup.TOOLS, setup.TOOLS_LOCK),
+        (setup.CHECKOV, setup.CHECKOV_LOCK),
         (setup.PRODUCT, setup.PRODUCT_LOCK),
     ):
         if not setup.stamped(folder, lock):
