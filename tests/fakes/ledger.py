@@ -12,6 +12,10 @@ from pardna.ledger.model import (
     UNMATCHED,
     Account,
     Balance,
+    Hold,
+    HoldOutcome,
+    HoldRefusal,
+    HoldStatus,
     Journal,
     LegMark,
     Line,
@@ -41,6 +45,8 @@ class FakeBook:
     marks: dict[tuple[str, str, str], LegMark] = field(default_factory=dict)
     histories: dict[str, list[Transaction]] = field(default_factory=dict)
     closed_until: datetime | None = None
+    holds: dict[str, Hold] = field(default_factory=dict)
+    ends: dict[str, tuple[HoldStatus, int]] = field(default_factory=dict)
 
     def open_accounts(self, accounts: Sequence[Account]) -> None:
         for account in accounts:
@@ -105,7 +111,8 @@ class FakeBook:
                 continue
             side = 1 if account.type.normal_side == "debit" else -1
             delta = side * sum(ln.amount_minor for ln in lines if (ln.account, ln.currency) == key)
-            if delta < 0 and self._balance(account).balance_minor + delta < account.minimum_minor:
+            left = self._balance(account).balance_minor - self._held(account) + delta
+            if delta < 0 and left < account.minimum_minor:
                 return Refusal.BELOW_MINIMUM
         return None
 
@@ -182,6 +189,89 @@ class FakeBook:
                     sums[key] = sums.get(key, 0) + line.amount_minor
         return [OpenItem(*key, total) for key, total in sorted(sums.items()) if total]
 
+    def hold(self, holds: Sequence[Hold]) -> list[HoldOutcome]:
+        return [self._hold(hold) for hold in holds]
+
+    def _hold(self, hold: Hold) -> HoldOutcome:
+        if hold.key in self.holds:
+            if self.holds[hold.key] == hold:
+                return HoldOutcome(HoldStatus.ALREADY_HELD, hold.key)
+            return _refused_hold(HoldRefusal.KEY_REUSED)
+        if refusal := self._hold_refusal(hold):
+            return _refused_hold(refusal)
+        self.holds[hold.key] = hold
+        return HoldOutcome(HoldStatus.HELD, hold.key)
+
+    def _hold_refusal(self, hold: Hold) -> HoldRefusal | None:
+        if hold.amount_minor <= 0:
+            return HoldRefusal.ZERO_AMOUNT
+        codes = {code for code, _ in self.accounts}
+        ends = (hold.debit, hold.currency), (hold.credit, hold.currency)
+        if not all(end in self.accounts for end in ends):
+            known = {hold.debit, hold.credit} <= codes
+            return HoldRefusal.CURRENCY_MISMATCH if known else HoldRefusal.UNKNOWN_ACCOUNT
+        if hold.debit == hold.credit:
+            return HoldRefusal.SAME_ACCOUNT
+        if hold.expires_at is not None and hold.expires_at <= datetime.now(UTC):
+            return HoldRefusal.ALREADY_EXPIRED
+        lines = (
+            Line(hold.debit, hold.currency, hold.amount_minor),
+            Line(hold.credit, hold.currency, -hold.amount_minor),
+        )
+        return HoldRefusal.BELOW_MINIMUM if self._below_minimum(lines) else None
+
+    def end_hold(
+        self, key: str, action: HoldStatus, amount_minor: int | None = None
+    ) -> HoldOutcome:
+        hold = self.holds.get(key)
+        if hold is None:
+            return _refused_hold(HoldRefusal.UNKNOWN_HOLD)
+        default = hold.amount_minor if amount_minor is None else amount_minor
+        taken = default if action is HoldStatus.CAPTURED else 0
+        if key in self.ends:
+            if self.ends[key] == (action, taken):
+                return HoldOutcome(action, self._capture_id(key), again=True)
+            return _refused_hold(HoldRefusal(f"already_{self.ends[key][0]}"))
+        over = hold.expires_at is not None and hold.expires_at <= datetime.now(UTC)
+        if action is HoldStatus.EXPIRED and not over:
+            return _refused_hold(HoldRefusal.NOT_EXPIRED)
+        if action is not HoldStatus.EXPIRED and over:
+            return _refused_hold(HoldRefusal.ALREADY_EXPIRED)
+        if action is HoldStatus.CAPTURED and taken <= 0:
+            return _refused_hold(HoldRefusal.ZERO_AMOUNT)
+        if taken > hold.amount_minor:
+            return _refused_hold(HoldRefusal.EXCEEDS_HOLD)
+        self.ends[key] = (action, taken)
+        if action is HoldStatus.CAPTURED:
+            lines = (
+                Line(hold.debit, hold.currency, taken),
+                Line(hold.credit, hold.currency, -taken),
+            )
+            assert self._post(Journal(f"capture:{key}", "capture", lines)).stands
+        return HoldOutcome(action, self._capture_id(key))
+
+    def _capture_id(self, key: str) -> str:
+        return self._id(f"capture:{key}") if f"capture:{key}" in self.journals else ""
+
+    def expire_holds(self, most: int = 1000) -> int:
+        due = [
+            key
+            for key, hold in self.holds.items()
+            if key not in self.ends and hold.expires_at and hold.expires_at <= datetime.now(UTC)
+        ][:most]
+        return sum(self.end_hold(k, HoldStatus.EXPIRED).refusal is None for k in due)
+
+    def _held(self, account: Account) -> int:
+        """What open holds would take from an account on its normal side."""
+        debit = account.type.normal_side == "debit"
+        return sum(
+            hold.amount_minor
+            for key, hold in self.holds.items()
+            if key not in self.ends
+            and ((hold.credit if debit else hold.debit), hold.currency)
+            == (account.code, account.currency)
+        )
+
     def versions(self, transaction_ids: Sequence[str]) -> dict[str, list[Transaction]]:
         return {i: self.histories[i] for i in transaction_ids if i in self.histories}
 
@@ -209,3 +299,7 @@ class FakeBooks:
 
 def _refused(refusal: Refusal) -> Outcome:
     return Outcome(Status.REFUSED, refusal=refusal)
+
+
+def _refused_hold(refusal: HoldRefusal) -> HoldOutcome:
+    return HoldOutcome(HoldStatus.REFUSED, refusal=refusal)

@@ -23,7 +23,18 @@ from tests.support.ledger import (
 )
 from tests.support.postgres import Cluster, TestDatabase
 
-TABLES = ("accounts", "balances", "journals", "entries", "once", "closings", "matched_legs")
+TABLES = (
+    "accounts",
+    "balances",
+    "journals",
+    "entries",
+    "once",
+    "closings",
+    "matched_legs",
+    "holds",
+    "hold_ends",
+    "open_holds",
+)
 APPEND_ONLY = ("journals", "entries", "once", "closings")
 
 

@@ -5,14 +5,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Barrier
 
 import pytest
 
-from pardna.ledger.model import Account, AccountType, Journal, Line, Outcome, Refusal, Status
+from pardna.ledger.model import (
+    Account,
+    AccountType,
+    Hold,
+    HoldRefusal,
+    HoldStatus,
+    Journal,
+    Line,
+    Outcome,
+    Refusal,
+    Status,
+)
 from pardna.ledger.postgres import PostgresBooks
 from pardna.ledger.service import Ledger
-from tests.support.ledger import TENANT, WHO, assert_sound, balances
+from tests.support.ledger import TENANT, WHO, assert_sound, balances, rows
 from tests.support.postgres import TestDatabase
 
 
@@ -138,3 +150,33 @@ def test_first_use_of_accounts_by_many_clients(ledger: Ledger, database: TestDat
     )
     assert answers(outcomes) == {Status.POSTED: 60}
     assert_sound(database.runtime_conninfo)
+
+
+def end_hold(
+    database: TestDatabase,
+    key: str,
+    done: list[tuple[HoldStatus, HoldRefusal | None, bool]],
+    number: int,
+) -> list[Outcome]:
+    action = HoldStatus.CAPTURED if number % 2 else HoldStatus.VOIDED
+    with PostgresBooks(database.session()).open(TENANT, WHO) as book:
+        found = book.end_hold(key, action)
+    done.append((found.status, found.refusal, found.again))
+    return []
+
+
+def test_capture_and_void_race_and_one_wins(ledger: Ledger, database: TestDatabase) -> None:
+    books = PostgresBooks(database.session())
+    ledger.post(TENANT, WHO, [move("in", "safe", "hot:1", 100)])
+    for turn in range(5):
+        with books.open(TENANT, WHO) as book:
+            book.hold([Hold(f"h{turn}", "hot:2", "safe", "JMD", 20)])
+
+        done: list[tuple[HoldStatus, HoldRefusal | None, bool]] = []
+        at_once(10, partial(end_hold, database, f"h{turn}", done))
+        won = [status for status, refusal, again in done if refusal is None and not again]
+        assert len(won) == 1
+        assert sum(refusal is not None for _, refusal, _ in done) == 5
+    assert_sound(database.runtime_conninfo)
+    held = "SELECT sum(held_debits_minor) + sum(held_credits_minor) FROM ledger.balances"
+    assert rows(database.runtime_conninfo, held) == [(0,)]

@@ -230,6 +230,62 @@ class MatchEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Reserve `amount_minor` from `credit` to `debit`, once per `key`, until it is ended.
+
+    A hold moves nothing but counts against both accounts' minimum. At `expires_at` it can no longer
+    be captured; None never expires.
+    """
+
+    key: str
+    debit: str
+    credit: str
+    currency: str
+    amount_minor: int
+    expires_at: datetime | None = None
+    description: str = ""
+    refs: Mapping[str, str | int] = field(default_factory=dict)
+
+
+class HoldStatus(StrEnum):
+    """What became of a hold, or of an attempt to end one."""
+
+    HELD = "held"
+    ALREADY_HELD = "already_held"
+    CAPTURED = "captured"
+    VOIDED = "voided"
+    EXPIRED = "expired"
+    REFUSED = "refused"
+
+
+class HoldRefusal(StrEnum):
+    """Why a hold, or ending it, was refused; stable codes."""
+
+    ZERO_AMOUNT = "zero_amount"
+    UNKNOWN_ACCOUNT = "unknown_account"
+    CURRENCY_MISMATCH = "currency_mismatch"
+    SAME_ACCOUNT = "same_account"
+    BELOW_MINIMUM = "below_minimum"
+    KEY_REUSED = "key_reused"
+    UNKNOWN_HOLD = "unknown_hold"
+    ALREADY_CAPTURED = "already_captured"
+    ALREADY_VOIDED = "already_voided"
+    ALREADY_EXPIRED = "already_expired"
+    EXCEEDS_HOLD = "exceeds_hold"
+    NOT_EXPIRED = "not_expired"
+
+
+@dataclass(frozen=True, slots=True)
+class HoldOutcome:
+    """The answer: the hold's or the capture's journal id, or why not. `again`: it had ended so."""
+
+    status: HoldStatus
+    reference_id: str = ""
+    refusal: HoldRefusal | None = None
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class LegMark:
     """That a match's `version` joins (``committed``) or parts (``unmatched``) one transaction."""
 

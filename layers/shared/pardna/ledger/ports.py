@@ -10,6 +10,9 @@ from typing import Protocol
 from pardna.ledger.model import (
     Account,
     Balance,
+    Hold,
+    HoldOutcome,
+    HoldStatus,
     Journal,
     LegMark,
     MatchEvent,
@@ -63,6 +66,24 @@ class ClearingBook(Protocol):
         """What clearing accounts that are not zero consist of."""
 
 
+class HoldBook(Protocol):
+    """Two-phase postings: reserve, then capture, void or let expire, exactly once."""
+
+    def hold(self, holds: Sequence[Hold]) -> list[HoldOutcome]:
+        """Reserve amounts; one outcome each, in order. Raises LedgerRaced."""
+
+    def end_hold(
+        self, key: str, action: HoldStatus, amount_minor: int | None = None
+    ) -> HoldOutcome:
+        """Capture (`amount_minor` of it, None for all), void or expire the hold of `key`.
+
+        Ending again in the same way gives the first answer; in another way it is refused.
+        """
+
+    def expire_holds(self, most: int = 1000) -> int:
+        """End up to `most` holds whose time is over; returns how many. Repeat until zero."""
+
+
 class History(Protocol):
     """What was ever said of a transaction."""
 
@@ -70,8 +91,8 @@ class History(Protocol):
         """All versions of each transaction, first version first; unknown ids are absent."""
 
 
-class Book(LedgerBook, ClearingBook, History, Protocol):
-    """All three on the same transaction."""
+class Book(LedgerBook, ClearingBook, HoldBook, History, Protocol):
+    """All of them on the same transaction."""
 
 
 class Books(Protocol):

@@ -16,6 +16,10 @@ from pardna.ledger.model import (
     Account,
     AccountType,
     Balance,
+    Hold,
+    HoldOutcome,
+    HoldRefusal,
+    HoldStatus,
     Journal,
     LegMark,
     OpenItem,
@@ -113,6 +117,26 @@ class PostgresBook:
         )
         return [OpenItem(*row) for row in rows]
 
+    def hold(self, holds: Sequence[Hold]) -> list[HoldOutcome]:
+        """See HoldBook."""
+        rows = [
+            asdict(hold) | {"expires_at": hold.expires_at and hold.expires_at.isoformat()}
+            for hold in holds
+        ]
+        answers = self._call("SELECT ledger.hold(%s::jsonb)", (json.dumps(rows),))
+        return [_hold_outcome(answer) for answer in answers]
+
+    def end_hold(
+        self, key: str, action: HoldStatus, amount_minor: int | None = None
+    ) -> HoldOutcome:
+        """See HoldBook."""
+        answer = self._call("SELECT ledger.end_hold(%s, %s, %s)", (key, action.value, amount_minor))
+        return _hold_outcome(answer)
+
+    def expire_holds(self, most: int = 1000) -> int:
+        """See HoldBook."""
+        return int(self._call("SELECT ledger.expire_holds(%s)", (most,)))
+
     def versions(self, transaction_ids: Sequence[str]) -> dict[str, list[Transaction]]:
         """See History."""
         rows = self._connection.execute(
@@ -181,4 +205,14 @@ def _outcome(answer: Mapping[str, str]) -> Outcome:
         status=Status(answer["outcome"]),
         journal_id=answer.get("journal_id", ""),
         refusal=Refusal(code) if code else None,
+    )
+
+
+def _hold_outcome(answer: Mapping[str, Any]) -> HoldOutcome:
+    code = answer.get("code")
+    return HoldOutcome(
+        status=HoldStatus(answer["outcome"]),
+        reference_id=answer.get("hold_id") or answer.get("journal_id") or "",
+        refusal=HoldRefusal(code) if code else None,
+        again=bool(answer.get("again", False)),
     )

@@ -57,6 +57,9 @@ CREATE TABLE ledger.balances (
     debits_minor   bigint   NOT NULL DEFAULT 0 CHECK (debits_minor >= 0),
     credits_minor  bigint   NOT NULL DEFAULT 0 CHECK (credits_minor >= 0),
     entries        bigint   NOT NULL DEFAULT 0,
+    -- What holds reserve; counted on shard 0, against the account's minimum.
+    held_debits_minor  bigint NOT NULL DEFAULT 0 CHECK (held_debits_minor >= 0),
+    held_credits_minor bigint NOT NULL DEFAULT 0 CHECK (held_credits_minor >= 0),
     PRIMARY KEY (tenant_id, account_id, shard)
 ) WITH (fillfactor = 50);  -- room for HOT updates: no index on what changes
 

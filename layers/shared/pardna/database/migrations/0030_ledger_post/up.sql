@@ -253,12 +253,14 @@ BEGIN
                       WHERE t.minimum IS NOT NULL ORDER BY 1) m
         CROSS JOIN LATERAL (SELECT FROM ledger.balances b
             WHERE b.tenant_id = me AND b.account_id = m.account AND b.shard = 0 FOR UPDATE) held;
-        SELECT array_agg(m.account), array_agg(b.side * (b.debits - b.credits) - m.minimum)
+        SELECT array_agg(m.account), array_agg(b.available - m.minimum)
         INTO m_account, m_left
         FROM (SELECT DISTINCT t.account, t.minimum, t.side
               FROM unnest(l_account, l_minimum, l_side) AS t(account, minimum, side)
               WHERE t.minimum IS NOT NULL) m
-        CROSS JOIN LATERAL (SELECT m.side AS side, x.debits_minor AS debits, x.credits_minor AS credits
+        CROSS JOIN LATERAL (
+            SELECT CASE m.side WHEN 1 THEN x.debits_minor - x.credits_minor - x.held_credits_minor
+                   ELSE x.credits_minor - x.debits_minor - x.held_debits_minor END AS available
             FROM ledger.balances x
             WHERE x.tenant_id = me AND x.account_id = m.account AND x.shard = 0 LIMIT 1) b;
     END IF;

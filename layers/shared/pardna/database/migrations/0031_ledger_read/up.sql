@@ -3,13 +3,14 @@
 -- One row per account, its shards added up; `balance_minor` is on the account's normal side.
 CREATE VIEW ledger.account_balances WITH (security_invoker = true) AS
 SELECT a.tenant_id, a.account_id, a.code, a.currency, a.type, a.normal_side, a.minimum_minor, a.parent,
-       b.debits_minor, b.credits_minor, b.entries,
+       b.debits_minor, b.credits_minor, b.entries, b.held_debits_minor, b.held_credits_minor,
        CASE a.normal_side WHEN 'debit' THEN b.debits_minor - b.credits_minor
                           ELSE b.credits_minor - b.debits_minor END AS balance_minor
 FROM ledger.accounts a
 CROSS JOIN LATERAL (
     SELECT sum(x.debits_minor)::bigint AS debits_minor, sum(x.credits_minor)::bigint AS credits_minor,
-           sum(x.entries)::bigint AS entries
+           sum(x.entries)::bigint AS entries, sum(x.held_debits_minor)::bigint AS held_debits_minor,
+           sum(x.held_credits_minor)::bigint AS held_credits_minor
     FROM ledger.balances x WHERE x.tenant_id = a.tenant_id AND x.account_id = a.account_id
 ) b;
 
