@@ -17,17 +17,11 @@ from pardna.runtime import clients
 from pardna.runtime.settings import settings
 from pardna.transactions.postgres import PostgresTransactionStore
 from tests.contract.transactions.test_store import TENANT, batch, charge
+from tests.support.handlers import Context
 from tests.support.outbox import make_directory_table, make_outbox_table
 from tests.support.postgres import TestDatabase
 
 EVENTS = Path(__file__).resolve().parents[3] / "events" / "outbox"
-
-
-class Context:
-    aws_request_id = "r-1"
-    function_name = "test"
-    memory_limit_in_mb = 256
-    invoked_function_arn = "arn:aws:lambda:us-east-1:000000000000:function:test"
 
 
 @pytest.fixture

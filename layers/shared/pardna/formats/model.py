@@ -25,8 +25,8 @@ class Severity(StrEnum):
 class Origin:
     """Whose bytes these are: the tenant, the provider's short name, and their SHA-256.
 
-    `account` is fixed for a provider with one account per source (``acct_1``); a bank's file names
-    its accounts itself, and `account` then stays empty.
+    `account` is the source's, as the provider numbers it (``acct_1``, ``404385912``); a bank's file
+    names its accounts itself, and what it names counts.
     """
 
     tenant_id: str
@@ -37,6 +37,9 @@ class Origin:
     def source(self, account: str = "") -> str:
         """`Transaction.source`: provider and account, in the characters that a source may have."""
         named = re.sub(r"[^A-Za-z0-9._/-]", "", account or self.account)[:64]
+        if self.account and named.endswith(self.account):
+            # A file may write the bank's code before the number (``BNSXJMKN/831047265``).
+            named = self.account
         return f"{self.provider}:{named or 'unknown'}"
 
 

@@ -1,0 +1,148 @@
+"""Sources of money data, and how their bytes are named. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from pardna.formats.model import Origin
+from pardna.runtime.errors import InvalidInput
+
+CHANNELS = ("webhook", "poll", "sftp", "email", "upload")
+_SOURCE_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+_PROVIDER = re.compile(r"[a-z0-9_]{2,20}")
+_KEY = re.compile(r"raw/([^/]+)/([0-9a-f]{64})(?:/receipts/([0-9a-f]{64}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class SftpPlace:
+    """A bank's SFTP server and its folders; `host_key` is pinned, one public key a line."""
+
+    host: str
+    port: int
+    user: str
+    host_key: str
+    secret_id: str
+    out_dir: str = "out"
+    in_dir: str = "in"
+    done_dir: str = "done"
+    include: tuple[str, ...] = ("*",)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceProfile:
+    """Where a tenant's data comes from: one account at one provider, by one or more channels.
+
+    `provider` and `account` make `Transaction.source` (a bank's file may name accounts itself).
+    `format` is the family that the files are in (`formats.registry.READERS`), or empty: detected.
+    `signature` is the scheme of its webhooks.
+    """
+
+    tenant_id: str
+    source_id: str
+    provider: str
+    channels: tuple[str, ...]
+    account: str = ""
+    currency: str = ""
+    format: str = ""
+    secret_id: str = ""
+    signature: str = "stripe"
+    holder: str = ""
+    bic: str = ""
+    sftp: SftpPlace | None = None
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not _SOURCE_ID.fullmatch(self.source_id):
+            raise InvalidInput("source.id", "1 to 40 lower-case letters, digits and hyphens")
+        if not _PROVIDER.fullmatch(self.provider):
+            raise InvalidInput("source.provider", "2 to 20 lower-case letters, digits, underscores")
+        if not self.channels or not set(self.channels) <= set(CHANNELS):
+            raise InvalidInput("source.channels", f"one or more of {', '.join(CHANNELS)}")
+        if "sftp" in self.channels and self.sftp is None:
+            raise InvalidInput("source.sftp", "a source of files needs its server")
+
+    @property
+    def account_number(self) -> str:
+        """The account alone, of ``ncb:404385912`` as of ``404385912``."""
+        return self.account.rpartition(":")[2]
+
+    def origin(self, raw_sha256: str) -> Origin:
+        """Whose bytes these are, for a format's reader."""
+        return Origin(self.tenant_id, self.provider, raw_sha256, self.account_number)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> SourceProfile:
+        """The inverse of `to_dict`; raises InvalidInput ``source.unreadable``."""
+        try:
+            fields = dict(plain) | {"channels": tuple(plain["channels"])}
+            if plain.get("sftp") is not None:
+                place = dict(plain["sftp"])
+                fields["sftp"] = SftpPlace(**place | {"include": tuple(place["include"])})
+            return cls(**fields)
+        except (KeyError, TypeError) as error:
+            raise InvalidInput("source.unreadable", f"not a source: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """How bytes were received. `name` is the file's, or the channel's word for it."""
+
+    source_id: str
+    channel: str
+    name: str
+    received_at: datetime
+    content_type: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """Bytes that are kept: their SHA-256, and whether they were not there before."""
+
+    raw_sha256: str
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RawKey:
+    """The key of a raw object, or of a receipt: the same bytes under another name."""
+
+    tenant_id: str
+    raw_sha256: str
+    receipt: str = ""
+
+    def __str__(self) -> str:
+        key = f"raw/{self.tenant_id}/{self.raw_sha256}"
+        return f"{key}/receipts/{self.receipt}" if self.receipt else key
+
+    @property
+    def object(self) -> RawKey:
+        """The bytes that a receipt is about."""
+        return replace(self, receipt="")
+
+    @classmethod
+    def parse(cls, key: str) -> RawKey:
+        """Raises InvalidInput ``raw.key`` for a key that is none of ours."""
+        match = _KEY.fullmatch(key)
+        if match is None:
+            raise InvalidInput("raw.key", "not the key of a raw object")
+        return cls(match[1], match[2], match[3] or "")
+
+
+def sha256(data: bytes) -> str:
+    """The name of bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def receipt_id(source_id: str, name: str) -> str:
+    """Names a receipt: one for each source and file name."""
+    return sha256(f"{source_id}\x1f{name}".encode())

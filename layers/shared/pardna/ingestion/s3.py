@@ -1,0 +1,146 @@
+"""Raw bytes in S3: one object per content, written once, named by its SHA-256.
+
+Key ``raw/{tenant}/{sha256}``. Metadata says how the bytes came the first time. The same bytes under
+another name leave an empty object ``.../receipts/{...}`` beside them, so that each receipt of a
+file is known and the bytes are kept once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, unquote
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from pardna.ingestion.model import Captured, RawKey, Receipt, receipt_id, sha256
+from pardna.runtime.clock import iso
+from pardna.runtime.errors import Conflict, NotFound, Unavailable
+
+_NAME_MAX = 300
+_EXISTS = frozenset({"PreconditionFailed", "412"})
+_RACING = frozenset({"ConditionalRequestConflict", "409"})
+_MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
+
+
+class S3RawStore:
+    """`RawStore` on a bucket."""
+
+    def __init__(self, client: Any, bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def put_once(self, tenant_id: str, data: bytes, receipt: Receipt) -> Captured:
+        """See `RawStore`."""
+        digest = sha256(data)
+        created = self._put(RawKey(tenant_id, digest), data, receipt)
+        return Captured(digest, created)
+
+    def put_named(self, tenant_id: str, data: bytes, receipt: Receipt) -> Captured:
+        """See `RawStore`."""
+        captured = self.put_once(tenant_id, data, receipt)
+        if captured.created:
+            return captured
+        key = RawKey(tenant_id, captured.raw_sha256)
+        first = self._call("head_object", key)
+        known = _receipt(first.get("Metadata", {}), first["LastModified"])
+        if (known.source_id, known.name) != (receipt.source_id, _name(receipt.name)):
+            other = receipt_id(receipt.source_id, receipt.name)
+            self._put(RawKey(tenant_id, captured.raw_sha256, other), b"", receipt)
+        return captured
+
+    def get(self, key: RawKey) -> tuple[bytes, Receipt]:
+        """See `RawStore`."""
+        answer = self._call("get_object", key)
+        try:
+            data = answer["Body"].read()
+        except (BotoCoreError, OSError) as error:
+            raise Unavailable("raw.unavailable", "the raw object broke off") from error
+        if not key.receipt and sha256(data) != key.raw_sha256:
+            raise Conflict("raw.hash_differs", "the bytes are not those of the key")
+        return data, _receipt(answer.get("Metadata", {}), answer["LastModified"])
+
+    def keys(self, tenant_id: str, before: datetime) -> Iterator[RawKey]:
+        """See `RawStore`."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=f"raw/{tenant_id}/"
+        )
+        try:
+            for page in pages:
+                for found in page.get("Contents", ()):
+                    if found["LastModified"] < before:
+                        yield RawKey.parse(found["Key"])
+        except (ClientError, BotoCoreError) as error:
+            raise Unavailable("raw.unavailable", "the raw bucket did not answer") from error
+
+    def _put(self, key: RawKey, data: bytes, receipt: Receipt) -> bool:
+        """Write unless it is there; True when it was written now."""
+        try:
+            self._client.put_object(
+                Bucket=self._bucket,
+                Key=str(key),
+                Body=data,
+                IfNoneMatch="*",
+                Metadata=_metadata(receipt),
+            )
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "")
+            if code in _EXISTS:
+                return False
+            # Another writer is writing these very bytes; theirs or ours, one stands.
+            what = "is being written" if code in _RACING else "did not answer"
+            raise Unavailable("raw.unavailable", f"the raw object {what}") from error
+        except BotoCoreError as error:
+            raise Unavailable("raw.unavailable", "the raw bucket did not answer") from error
+        return True
+
+    def _call(self, operation: str, key: RawKey) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = getattr(self._client, operation)(
+                Bucket=self._bucket, Key=str(key)
+            )
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code", "") in _MISSING:
+                raise NotFound("raw.not_found", "there are no such bytes") from None
+            raise Unavailable("raw.unavailable", "the raw bucket did not answer") from error
+        except BotoCoreError as error:
+            raise Unavailable("raw.unavailable", "the raw bucket did not answer") from error
+        return answer
+
+
+def _name(name: str) -> str:
+    return name[:_NAME_MAX]
+
+
+def _metadata(receipt: Receipt) -> dict[str, str]:
+    """S3 takes 2 KB of ASCII: names are percent-encoded and bounded, headers are JSON."""
+    return {
+        "source": receipt.source_id,
+        "channel": receipt.channel,
+        "name": quote(_name(receipt.name), safe=" /")[:900],
+        "content-type": quote(receipt.content_type[:100], safe=" /;="),
+        "received-at": iso(receipt.received_at),
+        "headers": json.dumps(dict(receipt.headers))[:800],
+    }
+
+
+def _receipt(metadata: dict[str, str], written_at: datetime) -> Receipt:
+    """What the metadata says; an object that others put there says little, and is read all the same."""
+    try:
+        headers = json.loads(metadata.get("headers", "{}"))
+    except ValueError:
+        headers = {}
+    try:
+        received_at = datetime.fromisoformat(metadata["received-at"])
+    except (KeyError, ValueError):
+        received_at = written_at
+    return Receipt(
+        source_id=metadata.get("source", ""),
+        channel=metadata.get("channel", "upload"),
+        name=unquote(metadata.get("name", "")),
+        received_at=received_at,
+        content_type=unquote(metadata.get("content-type", "")),
+        headers=headers if isinstance(headers, dict) else {},
+    )

@@ -1,0 +1,124 @@
+"""The composition root of ingestion. Heavy modules are imported by the part that needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pardna.ingestion.capture import CaptureWebhook
+from pardna.ingestion.model import SourceProfile
+from pardna.ingestion.ports import RawStore, SecretParts, Sources
+from pardna.ingestion.retry import Retry
+from pardna.runtime.clients import client
+from pardna.runtime.clock import utc_now
+from pardna.runtime.settings import settings
+
+if TYPE_CHECKING:
+    from pardna.ingestion.normalise import NormaliseObject, SweepRaw
+    from pardna.ingestion.poll import PollProvider
+    from pardna.ingestion.pull import PullFiles
+    from pardna.ingestion.requests import NewSource
+
+
+@cache
+def capture_webhook() -> CaptureWebhook:
+    """In front of the world: object store, directory and secrets only."""
+    return CaptureWebhook(sources(), secrets(), raw_store(), utc_now)
+
+
+@cache
+def sources() -> Sources:
+    """The profiles of sources."""
+    from pardna.ingestion.dynamodb import DynamoSources
+
+    return DynamoSources(client("dynamodb"), settings().need("directory_table"))
+
+
+@cache
+def secrets() -> SecretParts:
+    """Parts of secrets."""
+    from pardna.runtime.secrets import Secrets
+
+    return Secrets(client("secretsmanager"))
+
+
+@cache
+def raw_store() -> RawStore:
+    """Every byte received."""
+    from pardna.ingestion.s3 import S3RawStore
+
+    return S3RawStore(client("s3"), settings().need("raw_bucket"))
+
+
+@cache
+def pull_files() -> PullFiles:
+    """Outside the database's network: partners' servers, secrets, object store, directory."""
+    from pardna.ingestion.pull import PullFiles
+    from pardna.ingestion.sftp import SftpFolders
+
+    return PullFiles(sources(), SftpFolders(secrets()), raw_store(), utc_now, Retry())
+
+
+@cache
+def poll_provider() -> PollProvider:
+    """Outside the database's network: the processor's API, secrets, object store, directory."""
+    from pardna.ingestion.poll import PollProvider
+    from pardna.ingestion.stripe_api import StripeSettlements
+
+    base = settings().stripe_settlement_base or settings().stripe_api_base
+    settlements = StripeSettlements(base, lambda p: secrets().part(p.secret_id, "api_key"))
+    return PollProvider(sources(), settlements, raw_store(), utc_now, Retry())
+
+
+@cache
+def normalise_object() -> NormaliseObject:
+    """In the database's network: PostgreSQL, object store, DynamoDB."""
+    from pardna.database.session import from_settings
+    from pardna.ingestion.answers import HandedOver
+    from pardna.ingestion.normalise import NormaliseObject
+    from pardna.outbox.wiring import relay
+    from pardna.transactions.postgres import PostgresTransactionStore
+
+    return NormaliseObject(
+        raw_store(),
+        sources(),
+        PostgresTransactionStore(from_settings(settings())),
+        HandedOver(_tell_payments),
+        relay(),
+    )
+
+
+def normalise_messages(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Normalise what a queue's messages name; returns the ids of messages that failed."""
+    from pardna.ingestion.messages import each
+
+    return each(records, normalise_object().normalise)
+
+
+@cache
+def sweep_raw() -> SweepRaw:
+    """In the database's network."""
+    from pardna.ingestion.normalise import SweepRaw
+    from pardna.outbox.dynamodb import DynamoTenants
+
+    normaliser = normalise_object()
+    tenants = DynamoTenants(client("dynamodb"), settings().need("directory_table"))
+    return SweepRaw(raw_store(), normaliser.store, normaliser, tenants, utc_now)
+
+
+def register_source(tenant_id: str, body: NewSource) -> SourceProfile:
+    """Write a source's profile down."""
+    profile = body.to_profile(tenant_id, settings().pardna_stage)
+    sources().put(profile)
+    return profile
+
+
+def _tell_payments(
+    tenant_id: str, said: Sequence[tuple[str, str, str, str]], correlation_id: str
+) -> None:
+    """Payments are above ingestion: only this root knows them, and only when a bank answers."""
+    from pardna.payments.model import PaymentStatus
+    from pardna.payments.wiring import payment_statuses
+
+    payment_statuses().apply(tenant_id, [PaymentStatus(*one) for one in said], correlation_id)

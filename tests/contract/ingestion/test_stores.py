@@ -1,0 +1,160 @@
+"""What every raw store and every directory of sources does: the fakes, S3 and DynamoDB alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from pardna.ingestion.dynamodb import DynamoSources
+from pardna.ingestion.model import RawKey, Receipt, SourceProfile, sha256
+from pardna.ingestion.ports import RawStore, Sources
+from pardna.ingestion.s3 import S3RawStore
+from pardna.runtime.errors import Conflict, InvalidInput, NotFound, Unavailable
+from tests.fakes.ingestion import MemoryRawStore, MemorySources
+from tests.support.ingestion import NOON, TENANT, a_bank_source, a_receipt, a_stripe_source
+from tests.support.outbox import make_directory_table
+
+FUTURE = datetime.now(UTC) + timedelta(days=3650)
+PAST = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(params=["memory", "s3"])
+def raw(request: pytest.FixtureRequest) -> Iterator[RawStore]:
+    if request.param == "memory":
+        yield MemoryRawStore()
+        return
+    with mock_aws():
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="raw")
+        yield S3RawStore(client, "raw")
+
+
+@pytest.fixture(params=["memory", "dynamodb"])
+def sources(request: pytest.FixtureRequest) -> Iterator[Sources]:
+    if request.param == "memory":
+        yield MemorySources()
+        return
+    with mock_aws():
+        client = boto3.client("dynamodb")
+        yield DynamoSources(client, make_directory_table(client))
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"hello", b"\xff\xfe\x00" * 1000], ids=["none", "text", "binary"]
+)
+def test_bytes_come_back_exactly_and_are_kept_once(raw: RawStore, data: bytes) -> None:
+    first = raw.put_once(TENANT, data, a_receipt())
+    again = raw.put_once(TENANT, data, a_receipt(name="b.xml"))
+    assert (first.raw_sha256, first.created, again.created) == (sha256(data), True, False)
+    back, receipt = raw.get(RawKey(TENANT, first.raw_sha256))
+    assert back == data
+    assert (receipt.source_id, receipt.channel, receipt.name) == ("ncb", "sftp", "a.xml")
+    assert receipt.received_at == NOON
+
+
+def test_what_a_tenant_holds_another_does_not_see(raw: RawStore) -> None:
+    kept = raw.put_once(TENANT, b"x", a_receipt())
+    with pytest.raises(NotFound):
+        raw.get(RawKey("kgn-two", kept.raw_sha256))
+    assert raw.put_once("kgn-two", b"x", a_receipt()).created
+
+
+def test_the_same_file_again_changes_nothing_and_under_another_name_leaves_a_receipt(
+    raw: RawStore,
+) -> None:
+    for _ in range(2):
+        raw.put_named(TENANT, b"x", a_receipt(name="a.xml"))
+    assert len(list(raw.keys(TENANT, FUTURE))) == 1
+    for _ in range(2):
+        raw.put_named(TENANT, b"x", a_receipt(name="b.xml"))
+    keys = list(raw.keys(TENANT, FUTURE))
+    assert [bool(k.receipt) for k in keys] == [False, True]
+    assert raw.get(keys[1])[1].name == "b.xml"
+    assert keys[1].object == keys[0]
+
+
+def test_only_what_was_written_before_is_listed(raw: RawStore) -> None:
+    raw.put_once(TENANT, b"x", a_receipt())
+    assert list(raw.keys(TENANT, PAST)) == []
+
+
+@pytest.mark.parametrize("name", ["Käse & Brot.xml", "a/b c.xml", "x" * 299, "\u2028.xml"])
+def test_any_name_survives(raw: RawStore, name: str) -> None:
+    kept = raw.put_named(TENANT, b"x", a_receipt(name=name))
+    known = raw.get(RawKey(TENANT, kept.raw_sha256))[1].name
+    assert known == name or len(name.encode()) > 250
+    raw.put_named(TENANT, b"x", a_receipt(name=name))
+    assert len(list(raw.keys(TENANT, FUTURE))) == 1
+
+
+def test_bytes_that_are_not_the_keys_are_refused() -> None:
+    with mock_aws():
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="raw")
+        client.put_object(Bucket="raw", Key=str(RawKey(TENANT, "a" * 64)), Body=b"other")
+        with pytest.raises(Conflict, match=r"raw\.hash_differs"):
+            S3RawStore(client, "raw").get(RawKey(TENANT, "a" * 64))
+
+
+def test_a_bucket_that_is_not_there_is_unavailable() -> None:
+    with mock_aws(), pytest.raises(Unavailable):
+        S3RawStore(boto3.client("s3"), "nothing").put_once(TENANT, b"x", a_receipt())
+
+
+@pytest.mark.parametrize("key", ["raw/t", "raw/t/abc", "other/t/" + "a" * 64, "raw/t/" + "A" * 64])
+def test_other_keys_are_not_ours(key: str) -> None:
+    with pytest.raises(InvalidInput, match=r"raw\.key"):
+        RawKey.parse(key)
+
+
+def test_a_profile_comes_back_whole_and_keeps_its_cursor(sources: Sources) -> None:
+    bank, card = a_bank_source(), a_stripe_source()
+    for profile in (bank, card):
+        sources.put(profile)
+    assert sources.get(TENANT, "ncb") == bank
+    assert sources.cursor(TENANT, "stripe") == ""
+    sources.set_cursor(TENANT, "stripe", "2026-01-31")
+    sources.put(replace(card, currency="USD"))
+    assert sources.cursor(TENANT, "stripe") == "2026-01-31"
+    assert sources.get(TENANT, "stripe").currency == "USD"
+
+
+def test_sources_are_listed_by_channel_over_all_tenants(sources: Sources) -> None:
+    for profile in (a_bank_source(), a_stripe_source(), a_stripe_source(tenant_id="kgn-two")):
+        sources.put(profile)
+    assert [p.tenant_id for p in sources.by_channel("poll")] == [TENANT, "kgn-two"]
+    assert [p.source_id for p in sources.by_channel("sftp")] == ["ncb"]
+    assert sources.by_channel("email") == []
+
+
+def test_an_unknown_source_is_not_found(sources: Sources) -> None:
+    with pytest.raises(NotFound):
+        sources.get(TENANT, "nobody")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"source_id": "A b"},
+        {"provider": "N"},
+        {"channels": ("pigeon",)},
+        {"channels": ()},
+        {"sftp": None},
+    ],
+)
+def test_a_profile_that_cannot_work_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(InvalidInput):
+        a_bank_source(**change)
+
+
+def test_a_profile_that_was_tampered_with_is_refused() -> None:
+    plain = a_bank_source().to_dict()
+    for broken in ({}, plain | {"colour": 1}, plain | {"sftp": {"host": "x"}}):
+        with pytest.raises(InvalidInput):
+            SourceProfile.from_dict(broken)
+    assert Receipt("a", "sftp", "b", NOON).headers == {}

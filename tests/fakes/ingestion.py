@@ -1,0 +1,181 @@
+"""Ingestion's ports in memory, each able to fail on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from threading import Lock
+from typing import Any
+
+from pardna.formats.model import PaymentStatus
+from pardna.ingestion.model import Captured, RawKey, Receipt, SourceProfile, receipt_id, sha256
+from pardna.ingestion.ports import RemoteFile, RemoteFolder
+from pardna.runtime.errors import Conflict, NotFound, PardnaError, TooLarge, Unavailable
+
+
+class MemoryRawStore:
+    """`RawStore`; held to the same contract tests as S3's."""
+
+    def __init__(self, written_at: datetime = datetime(2026, 1, 31, 12, tzinfo=UTC)) -> None:
+        self.objects: dict[str, tuple[bytes, Receipt]] = {}
+        self.written_at = written_at
+        self.fail_next = 0
+        self._lock = Lock()
+
+    def put_once(self, tenant_id: str, data: bytes, receipt: Receipt) -> Captured:
+        with self._lock:
+            if self.fail_next:
+                self.fail_next -= 1
+                raise Unavailable("raw.unavailable", "told to fail")
+            key = RawKey(tenant_id, sha256(data))
+            created = str(key) not in self.objects
+            self.objects.setdefault(str(key), (data, receipt))
+            return Captured(key.raw_sha256, created)
+
+    def put_named(self, tenant_id: str, data: bytes, receipt: Receipt) -> Captured:
+        captured = self.put_once(tenant_id, data, receipt)
+        key = RawKey(tenant_id, captured.raw_sha256)
+        first = self.objects[str(key)][1]
+        if (first.source_id, first.name) != (receipt.source_id, receipt.name):
+            other = replace(key, receipt=receipt_id(receipt.source_id, receipt.name))
+            self.objects.setdefault(str(other), (b"", receipt))
+        return captured
+
+    def get(self, key: RawKey) -> tuple[bytes, Receipt]:
+        if str(key) not in self.objects:
+            raise NotFound("raw.not_found", "there are no such bytes")
+        data, receipt = self.objects[str(key)]
+        if not key.receipt and sha256(data) != key.raw_sha256:
+            raise Conflict("raw.hash_differs", "the bytes are not those of the key")
+        return data, receipt
+
+    def keys(self, tenant_id: str, before: datetime) -> Iterator[RawKey]:
+        for key in sorted(self.objects):
+            if key.startswith(f"raw/{tenant_id}/") and self.written_at < before:
+                yield RawKey.parse(key)
+
+
+class MemorySources:
+    """`Sources`; held to the same contract tests as DynamoDB's."""
+
+    def __init__(self, *profiles: SourceProfile) -> None:
+        self.profiles = {(p.tenant_id, p.source_id): p for p in profiles}
+        self.cursors: dict[tuple[str, str], str] = {}
+
+    def get(self, tenant_id: str, source_id: str) -> SourceProfile:
+        if (tenant_id, source_id) not in self.profiles:
+            raise NotFound("source.not_found", "there is no such source")
+        return self.profiles[tenant_id, source_id]
+
+    def put(self, profile: SourceProfile) -> None:
+        self.profiles[profile.tenant_id, profile.source_id] = profile
+
+    def by_channel(self, channel: str) -> list[SourceProfile]:
+        return [p for _, p in sorted(self.profiles.items()) if channel in p.channels]
+
+    def cursor(self, tenant_id: str, source_id: str) -> str:
+        self.get(tenant_id, source_id)
+        return self.cursors.get((tenant_id, source_id), "")
+
+    def set_cursor(self, tenant_id: str, source_id: str, cursor: str) -> None:
+        self.cursors[tenant_id, source_id] = cursor
+
+
+class FixedSecrets:
+    """`SecretParts`."""
+
+    def __init__(self, parts: Mapping[str, Mapping[str, str]]) -> None:
+        self.parts = parts
+
+    def part(self, secret_id: str, name: str) -> str:
+        if secret_id not in self.parts:
+            raise NotFound("secret.not_found", "there is no such secret")
+        return self.parts[secret_id].get(name, "")
+
+
+@dataclass
+class MemoryFolder:
+    """`RemoteFolder` and `RemoteFolders`: files that may grow, and servers that may refuse."""
+
+    contents: dict[str, bytes] = field(default_factory=dict)
+    growing: set[str] = field(default_factory=set)
+    refusals: list[PardnaError] = field(default_factory=list)
+    opened: int = 0
+
+    @contextmanager
+    def open(self, profile: SourceProfile) -> Iterator[RemoteFolder]:
+        self.opened += 1
+        if self.refusals:
+            raise self.refusals.pop(0)
+        yield self
+
+    def files(self) -> list[RemoteFile]:
+        return [self.stat(name) for name in sorted(self.contents)]
+
+    def stat(self, name: str) -> RemoteFile:
+        if name not in self.contents:
+            raise NotFound("sftp.no_file", "gone")
+        return RemoteFile(name, len(self.contents[name]), 1)
+
+    def read(self, name: str, size_max: int) -> bytes:
+        data = self.contents[name]
+        if len(data) > size_max:
+            raise TooLarge("sftp.too_large", "too large")
+        if name in self.growing:
+            self.contents[name] = data + b"more"
+        return data
+
+
+class FixedSettlements:
+    """`Settlements`: what a processor's API would list."""
+
+    def __init__(
+        self, payouts: Sequence[Mapping[str, Any]], movements: Sequence[Mapping[str, Any]]
+    ) -> None:
+        self.listed_payouts = payouts
+        self.listed_movements = movements
+        self.members: dict[str, list[str]] = {}
+        self.refusals: list[PardnaError] = []
+
+    def payouts(self, profile: SourceProfile, since: int) -> Iterable[Mapping[str, Any]]:
+        if self.refusals:
+            raise self.refusals.pop(0)
+        return [p for p in self.listed_payouts if p["created"] >= since]
+
+    def movements(
+        self, profile: SourceProfile, *, since: int | None = None, payout: str = ""
+    ) -> Iterable[Mapping[str, Any]]:
+        if payout:
+            return [m for m in self.listed_movements if m["id"] in self.members[payout]]
+        return [m for m in self.listed_movements if m["created"] >= (since or 0)]
+
+
+class CollectingAnswers:
+    """`PaymentAnswers`; fails while `fail_next` lasts."""
+
+    def __init__(self) -> None:
+        self.applied: list[tuple[str, tuple[PaymentStatus, ...]]] = []
+        self.fail_next = 0
+
+    def apply(self, tenant_id: str, statuses: Sequence[PaymentStatus], correlation_id: str) -> None:
+        if self.fail_next:
+            self.fail_next -= 1
+            raise Unavailable("database.unavailable", "told to fail")
+        self.applied.append((tenant_id, tuple(statuses)))
+
+
+class CountingDrain:
+    """`Drain`; fails while `fail_next` lasts."""
+
+    def __init__(self) -> None:
+        self.drained: list[str] = []
+        self.fail_next = 0
+
+    def drain(self, tenant_id: str) -> int:
+        if self.fail_next:
+            self.fail_next -= 1
+            raise Unavailable("aws.unavailable", "told to fail")
+        self.drained.append(tenant_id)
+        return 0
