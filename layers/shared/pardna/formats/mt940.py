@@ -1,4 +1,4 @@
-"""SWIFT MT940 account statements, as banks really write them.
+"""SWIFT MT940 account statements and MT942 interim reports, as banks really write them.
 
 Read by a tolerant reader of our own and not by the library mt-940: that one (5.1.1) loses the
 first statement behind a byte order mark, reads nothing from UTF-16 or bare CR files, leaves the
@@ -7,6 +7,10 @@ category 9 field specifications for :20:, :25:, :28C:, :60a:, :61:, :86:, :62a:;
 :86: of the German (``?20``, ``EREF+``) and the Dutch and Scandinavian (``/EREF/``) customs.
 
 RC takes money out (a credit reversed), RD brings it back.
+
+An MT942 has no balances; its currency is that of the floor limit (:34F:) or of its sums (:90D:,
+:90C:), and these sums are controlled. A statement in a currency that was withdrawn since (DEM) or
+that is none is shown with its figures, but none of its rows counts.
 """
 
 from __future__ import annotations
@@ -27,6 +31,8 @@ BYTES_MAX = 64 * 1024 * 1024
 
 _TAG = re.compile(r"\s*:(\d{2}[A-Z]?):(.*)", re.DOTALL)
 _BALANCE = re.compile(r"([CD])\s*(\d{6})\s*([A-Z]{3})\s*([\d.,]+(?: [\d.,]+)*)")
+_FLOOR = re.compile(r"\s*([A-Z]{3})[CD]?\s*[\d.,]")
+_SUM = re.compile(r"\s*(\d{1,5})\s*([A-Z]{3})\s*([\d.,]+)")
 _ENTRY = re.compile(
     r"(?P<value>\d{6})(?P<entry>\d{4}| {4})?(?P<mark>RC|RD|EC|ED|C|D)(?P<funds>[A-Z])?\s*"
     r"(?P<amount>\d[\d.,]*|,\d+)(?P<type>[A-Z][A-Z0-9 ]{3})?(?P<rest>[^\n]*)(?P<more>.*)",
@@ -47,15 +53,19 @@ def read(data: bytes, origin: Origin) -> Parsed:
         raise TooLarge("mt940.too_large", f"an MT940 file has at most {BYTES_MAX} bytes")
     statements: list[Statement] = []
     problems: list[Problem] = []
+    interim = False
     for number, fields in enumerate(_statements(decode(data)), 1):
-        found = _Reader(origin, f"statement {number}", fields).read()
+        reader = _Reader(origin, f"statement {number}", fields)
+        found = reader.read()
+        interim = interim or reader.interim
         if isinstance(found, Problem):
             problems.append(found)
         else:
             statements.append(found)
     if not statements and not problems:
         raise UnreadableFile("mt940.no_statement", "there is no MT940 statement in this file")
-    return Parsed("MT940", tuple(statements), problems=tuple(problems))
+    name = "MT942" if interim else "MT940"
+    return Parsed(name, tuple(statements), problems=tuple(problems))
 
 
 _Field = tuple[str, str, int]
@@ -117,6 +127,7 @@ class _Reader:
         self.problems: list[Problem] = []
         self.first: dict[str, str] = {}
         self.last: dict[str, str] = {}
+        self.sums: dict[str, str] = {}
         self.entries: list[_Entry] = []
         after_entry = False
         for tag, value, line in fields:
@@ -128,6 +139,12 @@ class _Reader:
             after_entry = tag == "61" or (tag == "86" and after_entry)
             self.first.setdefault(tag[:2], value)
             self.last[tag[:2]] = value
+            if tag in ("90C", "90D"):
+                self.sums[tag] = value
+            if re.search(r"\n-", value.rstrip("-} \n")):
+                reason = "a line begins with a hyphen, which ends a message"
+                where = f"{position} line {line}"
+                self._problem("mt940.line", where, reason, tag, Severity.WARNING)
 
     def read(self) -> Statement | Problem:
         """The statement, or what makes it unreadable."""
@@ -135,19 +152,15 @@ class _Reader:
             return Problem("statement.fragment", self.position, "no field of a statement is here")
         opening = _BALANCE.match(self.first.get("60", "").strip())
         closing = _BALANCE.match(self.last.get("62", "").strip())
-        balance = opening or closing
-        if balance is None:
-            return Problem("statement.balance", self.position, "no balance can be read")
-        currency = balance.group(3)
-        try:
-            exponent(currency)
-        except MoneyError:
-            return Problem("statement.currency", self.position, f"{currency} is no currency today")
+        currency = self._currency(opening or closing)
+        if not currency and self.entries:
+            return Problem("statement.balance", self.position, "no balance or currency can be read")
         try:
             opening_minor = _balance(opening, currency)
             closing_minor = _balance(closing, currency)
         except MoneyError:
             return Problem("statement.balance", self.position, "a balance cannot be read")
+        self._check_fields(currency)
         for tag, match in (("60", opening), ("62", closing)):
             if tag in self.first and match is None:
                 self._problem("statement.balance", self.position, "a balance cannot be read", tag)
@@ -161,7 +174,7 @@ class _Reader:
             source=self.origin.source(account),
             account=account,
             statement_id=f"{reference or self.position}/{sequence}",
-            currency=currency,
+            currency=currency or "XXX",
             opening_minor=opening_minor,
             closing_minor=closing_minor,
             entries_minor=total,
@@ -174,12 +187,65 @@ class _Reader:
             problems=tuple(self.problems),
         )
 
-    def _problem(self, code: str, position: str, reason: str, field_name: str = "") -> None:
-        self.problems.append(Problem(code, position, reason, field_name, Severity.ERROR))
+    @property
+    def interim(self) -> bool:
+        """Whether this is an MT942: floor limit, time or sums, and no booked balances."""
+        return bool({"34", "13", "90"} & self.first.keys()) and not {"60", "62"} & self.first.keys()
+
+    def _currency(self, balance: re.Match[str] | None) -> str:
+        """Of a booked balance, else an available one, else of an interim report's limit or sums."""
+        available = (_BALANCE.match(self.first.get(tag, "").strip()) for tag in ("64", "65"))
+        named = balance or next((m for m in available if m), None)
+        if named is not None:
+            return named.group(3)
+        floor = _FLOOR.match(self.first.get("34", ""))
+        summed = next((m for v in self.sums.values() if (m := _SUM.match(v))), None)
+        if floor is not None:
+            return floor.group(1)
+        return summed.group(2) if summed is not None else ""
+
+    def _check_fields(self, currency: str) -> None:
+        """Tell of a currency that is none, of what is missing, and of sums that differ."""
+        if currency and not _known(currency):
+            reason = f"{currency} is no currency today: its rows are shown, none counts"
+            self._problem("statement.currency", self.position, reason)
+        needed = ("20", "25") if self.interim else ("20", "25", "60", "62")
+        missing = [f":{tag}:" for tag in needed if tag not in self.first]
+        if missing:
+            reason = f"it lacks {', '.join(missing)}"
+            self._problem("statement.fields", self.position, reason, severity=Severity.WARNING)
+
+    def _check_sums(self, amounts: list[int], currency: str) -> None:
+        """Compare an interim report's own counts and sums with its entries."""
+        for tag, value in self.sums.items():
+            said = _SUM.match(value)
+            side = [a for a in amounts if (a < 0) == (tag == "90D")]
+            try:
+                agrees = (
+                    said is not None
+                    and int(said.group(1)) == len(side)
+                    and _minor(said.group(3), currency) == abs(sum(side))
+                )
+            except MoneyError:
+                agrees = False
+            if not agrees:
+                reason = "its count or sum is not what the entries give"
+                self._problem("statement.sums", self.position, reason, tag)
+
+    def _problem(
+        self,
+        code: str,
+        position: str,
+        reason: str,
+        field_name: str = "",
+        severity: Severity = Severity.ERROR,
+    ) -> None:
+        self.problems.append(Problem(code, position, reason, field_name, severity))
 
     def _transactions(self, account: str, currency: str) -> tuple[list[Transaction], int]:
         """The transactions, and the sum of all entries whose amount can be read."""
-        found, total, ids = [], 0, EntryIds()
+        found, amounts, ids = list[Transaction](), list[int](), EntryIds()
+        known = _known(currency)
         for number, entry in enumerate(self.entries, 1):
             position = f"{self.position} entry {number} line {entry.line}"
             match = _ENTRY.match(entry.value.strip())
@@ -192,14 +258,17 @@ class _Reader:
                 self._problem("entry.amount", position, "the amount cannot be read", "61")
                 continue
             amount = amount if match["mark"] in ("C", "RD", "EC") else -amount
-            total += amount
+            amounts.append(amount)
+            if not known:
+                continue
             try:
                 found.append(
                     self._transaction(match, amount, entry, ids, account, currency, position)
                 )
             except InvalidInput as error:
                 self._problem(error.code, position, error.detail, "61")
-        return found, total
+        self._check_sums(amounts, currency)
+        return found, sum(amounts)
 
     def _transaction(
         self,
@@ -311,7 +380,18 @@ def _minor(text: str, currency: str) -> int:
     text = text.replace(" ", "")
     if "," in text:
         text = text.replace(".", "").replace(",", ".")
-    return minor_from_text(text if text[0] != "." else f"0{text}", currency)
+    return minor_from_text(
+        text if text[0] != "." else f"0{text}", currency if _known(currency) else "EUR"
+    )
+
+
+def _known(currency: str) -> bool:
+    """Whether ISO 4217 lists the currency today; others are shown in hundredths."""
+    try:
+        exponent(currency)
+    except MoneyError:
+        return False
+    return True
 
 
 def _date(text: str) -> date | None:

@@ -44,6 +44,8 @@ def detect(data: bytes) -> str:
         if _STATUS_REPORT.search(head):
             return "pain.002"
         raise UnreadableFile("format.unknown_xml", "XML that holds no report that we read")
+    if head.startswith(("{1:", "{2:", "{4:")) or _SWIFT.search(head[:4096]):
+        return "mt940"
     if head.startswith("{"):
         # Only the document's own "object" counts: a customer's metadata may say anything.
         document = json_text.loads(data)
