@@ -13,8 +13,9 @@ import pytest
 from moto import mock_aws
 
 from local.bank.pain001 import read
+from pardna.formats.model import PaymentStatus
 from pardna.payments.dropbox import SftpDropboxes
-from pardna.payments.model import Batch, PaymentStatus, Status
+from pardna.payments.model import Batch, Status
 from pardna.payments.postgres import PostgresPaymentBook, cancel_in, instruct_in
 from pardna.payments.s3 import S3PaymentFiles
 from pardna.payments.service import (
@@ -72,7 +73,7 @@ class Desk:
         return sender.upload(TENANT, batch.batch_id, batch.source_id, send_again=send_again)
 
     def hear(self, batch: Batch, code: str, reason: str = "", end_to_end: str = "") -> Any:
-        said = PaymentStatus(batch.batch_id, code, end_to_end, reason)
+        said = PaymentStatus(batch.batch_id, code, end_to_end, reason_code=reason)
         return PaymentStatuses(self.book).apply(TENANT, [said])
 
     @property
@@ -272,3 +273,13 @@ def test_another_file_under_the_same_key_is_refused(desk: Desk) -> None:
         desk.files.put("payments/harbour/X.xml", b"two")
     with pytest.raises(NotFound):
         desk.files.read("payments/harbour/Y.xml")
+
+
+def test_what_is_said_of_a_payment_goes_before_what_is_said_of_its_file(desk: Desk) -> None:
+    batch = desk.write()
+    said = [
+        PaymentStatus(batch.batch_id, "ACSC"),
+        PaymentStatus(batch.batch_id, "RJCT", ORDER.end_to_end_id, reason_code="AC04"),
+    ]
+    assert PaymentStatuses(desk.book).apply(TENANT, said).problems_count == 0
+    assert desk.status is Status.REJECTED

@@ -27,7 +27,7 @@ class DynamoSourceProfiles:
                 source_id=source_id,
                 account=account_number(str(profile["account"])),
                 currency=str(profile["currency"]),
-                holder=str(profile.get("holder") or "Pardna Client Funds"),
+                holder=str(profile.get("holder") or tenant_id),
                 bic=str(profile.get("bic") or ""),
                 sftp=SftpAddress(
                     host=str(at["host"]),

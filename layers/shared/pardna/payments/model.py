@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
+from pardna.formats.model import PaymentStatus
 from pardna.money.model import Money, total
 from pardna.runtime.errors import InvalidInput
 from pardna.transactions.model import Kind, Reference, Side, Strength, Transaction
@@ -155,19 +156,6 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class PaymentStatus:
-    """What a bank says (pain.002): about one payment, or with no `end_to_end_id` about a file.
-
-    `code` and `reason` are ISO 20022 external codes (``ACSC``, ``RJCT``; ``AM04``).
-    """
-
-    message_id: str
-    code: str
-    end_to_end_id: str = ""
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class CardCharge:
     """A member's card to be charged for one contribution."""
 
@@ -196,9 +184,9 @@ def rail_of(amount: Money) -> Rail:
 
 def final_status(said: PaymentStatus) -> Status | None:
     """What a bank's word means for good, or None when it does not decide."""
-    if said.reason == DUPLICATE:
+    if said.reason_code == DUPLICATE:
         return None
-    return _FINAL.get(said.code)
+    return _FINAL.get(said.status)
 
 
 def batch_id_of(tenant_id: str, payment_ids: Sequence[str]) -> str:

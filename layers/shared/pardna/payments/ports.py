@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from pardna.formats.model import PaymentStatus
 from pardna.money.model import Money
-from pardna.payments.model import Batch, CardCharge, PayingBank, Payment, PaymentStatus, Status
+from pardna.payments.model import Batch, CardCharge, PayingBank, Payment, Status
 
 
 class PaymentBook(Protocol):

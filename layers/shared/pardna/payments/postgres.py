@@ -8,6 +8,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from pardna.database.session import Connection, Database
+from pardna.formats.model import PaymentStatus
 from pardna.money.model import Money
 from pardna.outbox.postgres import append
 from pardna.payments.model import (
@@ -16,7 +17,6 @@ from pardna.payments.model import (
     Instruction,
     Payee,
     Payment,
-    PaymentStatus,
     Status,
     booked,
     final_status,
@@ -168,13 +168,18 @@ class PostgresPaymentBook:
         problems = 0
         with self._database.transaction(tenant_id, PRINCIPAL) as connection:
             touched: dict[str, None] = {}
-            for one in said:
+            heard: set[str] = set()
+            # What is said of one payment goes before what is said of its file.
+            for one in sorted(said, key=lambda s: (not s.end_to_end_id, not s.payment_id)):
                 found = _addressed(connection, one)
                 if not found:
                     problems += self._problem(connection, tenant_id, one, "payment.unknown")
                 for payment in found:
                     touched[payment.batch_id] = None
-                    problems += self._apply(connection, tenant_id, payment, one, changed)
+                    if one.end_to_end_id or payment.payment_id not in heard:
+                        problems += self._apply(connection, tenant_id, payment, one, changed)
+                if one.end_to_end_id:
+                    heard |= {p.payment_id for p in found}
             signalled = self._signal(connection, tenant_id, list(touched), correlation_id)
         return Answered(tuple(changed), tuple(signalled), problems)
 
@@ -198,7 +203,7 @@ class PostgresPaymentBook:
         connection.execute(
             "UPDATE payments.payments SET status = %s, reason_code = %s, changed_at = %s"
             " WHERE payment_id = %s",
-            (status.value, said.reason[:35], self._clock(), payment.payment_id),
+            (status.value, said.reason_code[:35], self._clock(), payment.payment_id),
         )
         changed.append(payment.payment_id)
         return 0
@@ -236,7 +241,13 @@ class PostgresPaymentBook:
         return connection.execute(
             "INSERT INTO payments.problems (tenant_id, message_id, end_to_end_id, bank_status, code)"
             " VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-            (tenant_id, said.message_id[:200], said.end_to_end_id[:200], said.code[:35], code),
+            (
+                tenant_id,
+                said.original_message_id[:200],
+                said.end_to_end_id[:200],
+                said.status[:35],
+                code,
+            ),
         ).rowcount
 
 
@@ -246,7 +257,7 @@ def _addressed(connection: Connection, said: PaymentStatus) -> list[Payment]:
         f"SELECT {_COLUMNS} FROM payments.payments"  # noqa: S608  (the columns are a constant)
         " WHERE batch_id = %s AND (%s = '' OR end_to_end_id = %s)"
         " ORDER BY payment_id FOR UPDATE",
-        (said.message_id, said.end_to_end_id, said.end_to_end_id),
+        (said.original_message_id, said.end_to_end_id, said.end_to_end_id),
     ).fetchall()
     return [_from_row(row) for row in rows]
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
+from pardna.formats.model import PaymentStatus
 from pardna.payments import pain001
 from pardna.payments.model import (
     Batch,
     CardCharge,
     Instruction,
     PayingBank,
-    PaymentStatus,
     Status,
     batch_id_of,
     control_sum,
@@ -37,7 +37,7 @@ from pardna.runtime.errors import Conflict, RefusedByRule, Unavailable
 from pardna.runtime.observability import count, logger
 
 #: Longer than the timeout of the functions that hold it, so that its holder is dead when it ends.
-LEASE_SECONDS = 120
+LEASE_SECONDS = 180
 #: Jamaica keeps UTC-5 all year; a bank's business day is a day there.
 JAMAICA = timezone(timedelta(hours=-5))
 
