@@ -62,7 +62,8 @@ def read(data: bytes, origin: Origin) -> Parsed:
             problems.append(found)
         else:
             statements.append(found)
-    if not statements and not problems:
+    if not problems and all(s.currency == "XXX" for s in statements):
+        # Nothing but fragments: neither a balance nor an entry anywhere.
         raise UnreadableFile("mt940.no_statement", "there is no MT940 statement in this file")
     name = "MT942" if interim else "MT940"
     return Parsed(name, tuple(statements), problems=tuple(problems))
