@@ -1,0 +1,244 @@
+"""Normalising: what counts, what is put aside, and a process killed at each write boundary."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from pardna.ingestion.messages import each
+from pardna.ingestion.model import RawKey, receipt_id
+from pardna.ingestion.normalise import NormaliseObject, SweepRaw
+from pardna.runtime.errors import InvalidInput, NotFound, Unavailable
+from pardna.transactions.ports import DeliveryStatus
+from tests.fakes.ingestion import CollectingAnswers, CountingDrain, MemoryRawStore, MemorySources
+from tests.fakes.outbox import FixedTenants
+from tests.fakes.transactions import MemoryTransactionStore
+from tests.support.formats import a_camt053, an_entry
+from tests.support.ingestion import NOON, TENANT, a_bank_source, a_receipt, a_stripe_source
+from tests.unit.formats.test_pain002 import REPORT
+
+GOOD = a_camt053(an_entry())
+
+
+class Home:
+    """Ingestion on fakes."""
+
+    def __init__(self) -> None:
+        self.raw = MemoryRawStore()
+        self.store = MemoryTransactionStore()
+        self.answers = CollectingAnswers()
+        self.relay = CountingDrain()
+        sources = MemorySources(a_bank_source(), a_stripe_source())
+        self.normaliser = NormaliseObject(self.raw, sources, self.store, self.answers, self.relay)
+
+    def keep(self, data: bytes, name: str = "a.xml", source_id: str = "ncb") -> RawKey:
+        kept = self.raw.put_named(TENANT, data, a_receipt(source_id, name))
+        return RawKey(TENANT, kept.raw_sha256)
+
+    def bring(self, data: bytes, **how: str) -> DeliveryStatus:
+        return self.normaliser.normalise(self.keep(data, **how), "c-1").status
+
+    def sweep(self) -> int:
+        later = NOON + timedelta(minutes=6)
+        sweeper = SweepRaw(
+            self.raw, self.store, self.normaliser, FixedTenants(TENANT), lambda: later
+        )
+        return sweeper.sweep("c-2")
+
+    @property
+    def said(self) -> list[tuple[str, int, int]]:
+        """Every head: external id, amount, version."""
+        return sorted(
+            (r.transaction.external_id, r.transaction.amount_minor, r.version)
+            for r in self.store.heads.values()
+        )
+
+
+def a_file(*statements: bytes) -> bytes:
+    """Several statements in one camt.053."""
+    inner = b"".join(s[s.index(b"<Stmt>") : s.index(b"</BkToCstmrStmt>")] for s in statements)
+    head = statements[0][: statements[0].index(b"<Stmt>")]
+    return head + inner + b"</BkToCstmrStmt></Document>"
+
+
+def test_a_good_statement_is_recorded_and_its_news_leave() -> None:
+    home = Home()
+    assert home.bring(GOOD) is DeliveryStatus.ACCEPTED
+    assert home.said == [("NCB-1|2026-01-31|500000", 500_000, 1)]
+    assert home.relay.drained == [TENANT]
+    (statement,) = home.store.statements.values()
+    assert statement.ties
+    (delivery,) = home.store.deliveries(TENANT, home.keep(GOOD).raw_sha256)
+    assert (delivery.format, delivery.entries_count) == ("camt.053.001.08", 1)
+
+
+def test_a_statement_that_does_not_add_up_is_named_and_the_others_go_on() -> None:
+    home = Home()
+    wrong = a_camt053(an_entry(reference="BAD"), closing="5100.01", statement_id="S-BAD")
+    right = a_camt053(an_entry(reference="GOOD"), statement_id="S-GOOD")
+    assert home.bring(a_file(wrong, right)) is DeliveryStatus.ACCEPTED_WITH_WARNINGS
+    assert [external_id for external_id, _, _ in home.said] == ["GOOD|2026-01-31|500000"]
+    (rejected,) = home.store.rejected.values()
+    assert rejected.code == "statement.does_not_tie"
+    assert rejected.position == "statement 1"
+    assert "S-BAD" in rejected.reason
+    assert "1 minor units" in rejected.reason
+    assert sorted(s.ties for s in home.store.statements.values()) == [False, True]
+
+
+def test_a_file_whose_only_statement_does_not_add_up_is_quarantined_whole() -> None:
+    home = Home()
+    assert home.bring(a_camt053(an_entry(), closing="1.00")) is DeliveryStatus.QUARANTINED
+    assert home.said == []
+    assert home.store.announced == {}
+
+
+def test_a_bad_row_makes_a_statement_that_still_adds_up_count_without_it() -> None:
+    home = Home()
+    entries = an_entry(), an_entry("0.005", reference="ODD")
+    assert home.bring(a_camt053(*entries)) is DeliveryStatus.ACCEPTED_WITH_WARNINGS
+    assert len(home.said) == 1
+    assert [r.code for r in home.store.rejected.values()] == ["entry.amount"]
+
+
+def test_a_statement_in_a_foreign_currency_is_put_aside() -> None:
+    home = Home()
+    assert home.bring(GOOD.replace(b"JMD", b"USD")) is DeliveryStatus.QUARANTINED
+    assert [r.code for r in home.store.rejected.values()] == ["statement.currency"]
+
+
+def test_one_strong_reference_on_two_entries_is_told_and_both_count() -> None:
+    details = "<TxDtls><Refs><EndToEndId>E-1</EndToEndId></Refs></TxDtls>"
+    twice = an_entry(reference="A", details=details), an_entry(reference="B", details=details)
+    home = Home()
+    status = home.bring(a_camt053(*twice, closing="10100.00"))
+    assert status is DeliveryStatus.ACCEPTED_WITH_WARNINGS
+    assert len(home.said) == 2
+    assert home.store.rejected == {}
+
+
+def test_the_same_bytes_under_another_name_are_a_duplicate_without_effect() -> None:
+    home = Home()
+    home.bring(GOOD)
+    before = dict(home.store.heads), dict(home.store.announced)
+    key = home.keep(GOOD, name="b.xml")
+    receipt = RawKey(TENANT, key.raw_sha256, receipt_id("ncb", "b.xml"))
+    assert home.normaliser.normalise(receipt, "c-2").status is DeliveryStatus.DUPLICATE
+    assert (home.store.heads, home.store.announced) == before
+    statuses = {d.name: d.status for d in home.store.deliveries(TENANT, key.raw_sha256)}
+    assert statuses == {"a.xml": DeliveryStatus.ACCEPTED, "b.xml": DeliveryStatus.DUPLICATE}
+
+
+def test_the_same_statement_in_other_bytes_changes_nothing() -> None:
+    home = Home()
+    home.bring(GOOD)
+    before = home.said
+    assert home.bring(GOOD.replace(b"M-1", b"M-2"), name="c.xml") is DeliveryStatus.ACCEPTED
+    assert home.said == before
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"nonsense",
+        b"<a/>",
+        b"\x00" * 10,
+        b'{"object":"event"}',
+        b"<!DOCTYPE a []><a/>",
+        GOOD[:-9],
+    ],
+)
+def test_what_cannot_be_read_is_refused_and_remembered(data: bytes) -> None:
+    home = Home()
+    assert home.bring(data) is DeliveryStatus.REFUSED
+    assert home.sweep() == 0
+
+
+def test_a_banks_answer_goes_to_whoever_asked() -> None:
+    home = Home()
+    data = REPORT.format(version="03").encode()
+    assert home.bring(data) is DeliveryStatus.ACCEPTED
+    ((tenant, statuses),) = home.answers.applied
+    assert tenant == TENANT
+    assert [s.status for s in statuses] == ["PART", "ACSC", "RJCT"]
+
+
+@pytest.mark.parametrize("boundary", ["answers", "store", "relay"])
+def test_killed_at_a_write_boundary_a_second_run_ends_where_an_unharmed_one_does(
+    boundary: str,
+) -> None:
+    data = REPORT.format(version="03").encode()
+    unharmed, harmed = Home(), Home()
+    for home in (unharmed, harmed):
+        for content in (GOOD, data):
+            home.keep(content)
+    for key in unharmed.raw.keys(TENANT, NOON + timedelta(days=1)):
+        unharmed.normaliser.normalise(key, "c-1")
+    for key in harmed.raw.keys(TENANT, NOON + timedelta(days=1)):
+        failing = getattr(harmed, boundary)
+        failing.fail_next = 1
+        try:
+            harmed.normaliser.normalise(key, "c-1")
+        except Unavailable:
+            harmed.normaliser.normalise(key, "c-1")
+        failing.fail_next = 0
+    assert harmed.said == unharmed.said
+    assert harmed.store.announced.keys() == unharmed.store.announced.keys()
+    assert harmed.store.received.keys() == unharmed.store.received.keys()
+    assert set(harmed.answers.applied) == set(unharmed.answers.applied)
+
+
+def test_the_sweep_finds_what_no_event_announced_once() -> None:
+    home = Home()
+    for number in range(3):
+        home.keep(a_camt053(an_entry(reference=f"R{number}")), name=f"{number}.xml")
+    assert (home.sweep(), home.sweep()) == (3, 0)
+    assert len(home.said) == 3
+
+
+def test_the_sweep_leaves_what_has_only_just_arrived() -> None:
+    home = Home()
+    home.keep(GOOD)
+    home.raw.written_at = NOON + timedelta(minutes=2)
+    assert home.sweep() == 0
+
+
+def test_one_forgotten_object_that_fails_does_not_stop_the_others() -> None:
+    home = Home()
+    home.keep(GOOD)
+    home.keep(a_camt053(an_entry(reference="R2")), source_id="nobody")
+    with pytest.raises(NotFound):
+        home.sweep()
+    assert len(home.said) == 1
+
+
+def message(key: str, message_id: str = "m-1") -> dict[str, str]:
+    body = {"id": "e-1", "detail": {"bucket": {"name": "raw"}, "object": {"key": key}}}
+    return {"messageId": message_id, "body": json.dumps(body)}
+
+
+def test_only_messages_that_fail_come_again() -> None:
+    home = Home()
+    good = home.keep(GOOD)
+    records = [
+        message(str(good), "good"),
+        message(f"raw/{TENANT}/{'0' * 64}", "missing"),
+        message("other/key", "foreign"),
+        {"messageId": "garbled", "body": "{"},
+        {"messageId": "empty"},
+    ]
+    failed = each(records, home.normaliser.normalise)
+    assert failed == ["missing", "foreign", "garbled", "empty"]
+    assert len(home.said) == 1
+
+
+def test_an_unexpected_error_fails_its_message_only() -> None:
+    def act(key: RawKey, cause: str) -> None:
+        raise ZeroDivisionError
+
+    assert each([message(f"raw/{TENANT}/{'0' * 64}")], act) == ["m-1"]
+    with pytest.raises(InvalidInput):
+        RawKey.parse("x")
