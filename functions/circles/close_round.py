@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from pardna.circles.requests import RoundStep
-from pardna.circles.wiring import circles
+from pardna.circles.wiring import rounds
 from pardna.runtime.observability import logger, observed
 
 
@@ -18,6 +18,6 @@ class Ending(RoundStep):
 @observed
 def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     step = Ending.model_validate(event)
-    outcome = circles().close_round(step.tenant_id, step.circle_id, step.round_number, step.ending)
+    outcome = rounds().close_round(step.tenant_id, step.circle_id, step.round_number, step.ending)
     logger.info("Round ended", **step.log_keys, outcome=outcome)
     return {"outcome": outcome}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pardna.circles.requests import RoundStep
-from pardna.circles.wiring import circles, drain
+from pardna.circles.wiring import drain, rounds
 from pardna.payments.service import payment_subject
 from pardna.runtime.observability import correlation_id, logger, observed
 
@@ -19,7 +19,7 @@ class Requested(RoundStep):
 @observed
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     step = Requested.model_validate(event)
-    draw = circles().compute_draw(
+    draw = rounds().compute_draw(
         step.tenant_id,
         step.circle_id,
         step.round_number,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pardna.circles.answers import circle_body
 from pardna.circles.requests import NewCircle
-from pardna.circles.wiring import circles
+from pardna.circles.wiring import circles, looks
 from pardna.identity.wiring import access
 from pardna.runtime.clock import utc_now
 from pardna.runtime.http import Request, Response, api, respond
@@ -17,5 +17,5 @@ def handler(request: Request) -> Response:
     body = request.parse(NewCircle)
     asked = body.to_circle(tenant_id, request.principal, utc_now())
     circle, is_new = circles().create(asked, body.request_hash)
-    _, rounds = circles().circle(tenant_id, request.principal, circle.circle_id)
+    _, rounds = looks().circle(tenant_id, request.principal, circle.circle_id)
     return respond(201 if is_new else 200, circle_body(circle, rounds))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pardna.circles.answers import circle_body
-from pardna.circles.wiring import circles
+from pardna.circles.wiring import looks
 from pardna.identity.wiring import access
 from pardna.runtime.http import Request, Response, api, respond
 
@@ -12,5 +12,5 @@ from pardna.runtime.http import Request, Response, api, respond
 def handler(request: Request) -> Response:
     tenant_id = request.path_value("tenant_id")
     access().require(request.principal, tenant_id, "circles.read")
-    found = circles().circle(tenant_id, request.principal, request.path_value("circle_id"))
+    found = looks().circle(tenant_id, request.principal, request.path_value("circle_id"))
     return respond(200, circle_body(*found))

@@ -24,7 +24,8 @@ from pardna.circles.model import (
     codes,
 )
 from pardna.circles.postgres import PostgresBooks
-from pardna.circles.service import Circles
+from pardna.circles.rounds import OpenRound, Rounds
+from pardna.circles.service import Circles, Looks
 from pardna.money.model import Money
 from pardna.payments.model import Payee, Status
 from pardna.payments.ports import Approval
@@ -89,7 +90,10 @@ class Hall:
         self.now = NOW
         self.database = database.session()
         self.books = PostgresBooks(self.database, self.clock)
-        self.circles = Circles(self.books, OneBank(a_bank()), is_business_day, self.clock)
+        self.circles = Circles(self.books, OneBank(a_bank()), is_business_day)
+        self.looks = Looks(self.books)
+        self.opening = OpenRound(self.books, OneBank(a_bank()), self.clock)
+        self.rounds = Rounds(self.books, self.clock)
         self.payments = PostgresPaymentBook(self.database, self.clock)
 
     def clock(self) -> datetime:
@@ -102,13 +106,13 @@ class Hall:
         return self.circles.create(circle or a_circle(), request_hash)[0]
 
     def open(self, circle: Circle, number: int = 1) -> str:
-        return self.circles.open_round(TENANT, circle.circle_id, number, "test")
+        return self.opening.open(TENANT, circle.circle_id, number, "test")
 
     def match(
         self, circle: Circle, number: int, positions: Sequence[int], *, undo: bool = False
     ) -> None:
         """The money of these hands is matched, as the ledger records it (or no longer)."""
-        owed = self.circles.round(TENANT, "test", circle.circle_id, number).contributions
+        owed = self.looks.round(TENANT, "test", circle.circle_id, number).contributions
         legs = [
             {
                 "pair": "internal~bank",

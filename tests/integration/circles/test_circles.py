@@ -35,13 +35,13 @@ def events(hall: Hall, event_type: str) -> list[Envelope]:
 
 
 def draw(hall: Hall, circle: Circle, number: int = 1, by: str = "ann") -> Any:
-    return hall.circles.compute_draw(TENANT, circle.circle_id, number, by, "test")
+    return hall.rounds.compute_draw(TENANT, circle.circle_id, number, by, "test")
 
 
 def test_what_is_created_is_found(hall: Hall) -> None:
     made, new = hall.circles.create(a_circle(), "0" * 64)
     assert new
-    found, rounds = hall.circles.circle(TENANT, "ann", made.circle_id)
+    found, rounds = hall.looks.circle(TENANT, "ann", made.circle_id)
     assert found == made
     assert [r.status for r in rounds] == [RoundStatus.SCHEDULED] * 5
     assert hall.circles.create(a_circle(), "0" * 64) == (made, False)
@@ -88,7 +88,7 @@ def test_opening_asks_for_the_money_once(hall: Hall) -> None:
         f"PDN-{circle.code}-R01-05",
     }
     assert {e.data["values"]["account"] for e in requests} == {"404385912"}
-    found, _ = hall.circles.circle(TENANT, "ann", circle.circle_id)
+    found, _ = hall.looks.circle(TENANT, "ann", circle.circle_id)
     assert found.status is CircleStatus.ACTIVE
 
 
@@ -97,7 +97,7 @@ def test_killed_before_the_commit_nothing_happened(
 ) -> None:
     circle = hall.create()
     with monkeypatch.context() as patched:
-        patched.setattr("pardna.circles.service.Circles._requests", _die)
+        patched.setattr("pardna.circles.rounds.OpenRound._requests", _die)
         with pytest.raises(Killed):
             hall.open(circle)
     assert hall.rows("SELECT count(*) FROM platform.transactions") == [(0,)]
@@ -129,7 +129,7 @@ def test_rounds_open_in_order(hall: Hall) -> None:
 def test_a_round_is_funded_when_every_hand_is_matched(hall: Hall) -> None:
     circle = hall.create()
     hall.open(circle)
-    check = lambda: hall.circles.check_funding(TENANT, circle.circle_id, 1)  # noqa: E731
+    check = lambda: hall.rounds.check_funding(TENANT, circle.circle_id, 1)  # noqa: E731
     assert check().outcome == "waiting"
     hall.match(circle, 1, [1, 2, 3])
     assert (check().outcome, check().paid_count, check().paid_minor) == ("waiting", 3, 1_500_000)
@@ -169,9 +169,9 @@ def test_a_circle_that_reduces_pays_what_came(hall: Hall) -> None:
     circle = hall.create(a_circle(shortfall=Shortfall.REDUCE))
     hall.open(circle)
     hall.match(circle, 1, [1, 2, 3])
-    assert hall.circles.check_funding(TENANT, circle.circle_id, 1).outcome == "waiting"
+    assert hall.rounds.check_funding(TENANT, circle.circle_id, 1).outcome == "waiting"
     hall.later(days=4)
-    assert hall.circles.check_funding(TENANT, circle.circle_id, 1).outcome == "short_funded"
+    assert hall.rounds.check_funding(TENANT, circle.circle_id, 1).outcome == "short_funded"
     assert draw(hall, circle).pot.amount_minor == 1_500_000
 
 
@@ -198,11 +198,11 @@ def test_a_round_closes_when_the_bank_has_confirmed(hall: Hall) -> None:
     hall.match(circle, 1, ALL)
     computed = draw(hall, circle)
     with pytest.raises(Conflict, match=r"round\.not_paid"):
-        hall.circles.close_round(TENANT, circle.circle_id, 1, "paid")
+        hall.rounds.close_round(TENANT, circle.circle_id, 1, "paid")
     hall.pay(computed.payment_id)
-    close = lambda: hall.circles.close_round(TENANT, circle.circle_id, 1, "paid")  # noqa: E731
+    close = lambda: hall.rounds.close_round(TENANT, circle.circle_id, 1, "paid")  # noqa: E731
     assert [close(), close()] == ["closed", "closed"]
-    view = hall.circles.round(TENANT, "ann", circle.circle_id, 1)
+    view = hall.looks.round(TENANT, "ann", circle.circle_id, 1)
     assert (view.status, view.round.closed_at) == (RoundStatus.CLOSED, hall.now)
     assert hall.rows("SELECT amount_minor FROM platform.transactions WHERE kind = 'draw'") == [
         (-2_500_000,)
@@ -214,7 +214,7 @@ def test_a_payout_that_was_declined_is_held_and_never_paid(hall: Hall) -> None:
     hall.open(circle)
     hall.match(circle, 1, ALL)
     computed = draw(hall, circle)
-    assert hall.circles.close_round(TENANT, circle.circle_id, 1, "declined") == "held"
+    assert hall.rounds.close_round(TENANT, circle.circle_id, 1, "declined") == "held"
     with pytest.raises(Conflict, match=r"payment\.not_payable"):
         hall.pay(computed.payment_id)
     assert hall.rows("SELECT count(*) FROM platform.transactions WHERE kind = 'draw'") == [(0,)]
@@ -225,8 +225,8 @@ def test_receipts_are_announced_once(hall: Hall) -> None:
     hall.open(circle)
     hall.match(circle, 1, ALL)
     hall.pay(draw(hall, circle).payment_id)
-    hall.circles.close_round(TENANT, circle.circle_id, 1, "paid")
-    send = lambda: hall.circles.send_receipts(TENANT, circle.circle_id, 1, "test")  # noqa: E731
+    hall.rounds.close_round(TENANT, circle.circle_id, 1, "paid")
+    send = lambda: hall.rounds.send_receipts(TENANT, circle.circle_id, 1, "test")  # noqa: E731
     assert [send(), send()] == [6, 6]
     templates = [e.data["template"] for e in events(hall, "notification.requested")]
     assert templates.count("contribution_receipt") == 5
@@ -240,9 +240,9 @@ def test_all_rounds_played_complete_the_circle_and_tie(hall: Hall) -> None:
         hall.open(circle, number)
         hall.match(circle, number, ALL)
         hall.pay(draw(hall, circle, number).payment_id)
-        hall.circles.close_round(TENANT, circle.circle_id, number, "paid")
+        hall.rounds.close_round(TENANT, circle.circle_id, number, "paid")
         hall.later(days=7)
-    found, _ = hall.circles.circle(TENANT, "ann", circle.circle_id)
+    found, _ = hall.looks.circle(TENANT, "ann", circle.circle_id)
     assert found.status is CircleStatus.COMPLETED
     assert hall.rows("SELECT sum(amount_minor)::bigint FROM platform.transactions") == [(0,)]
     assert hall.rows("SELECT count(DISTINCT position) FROM circles.draws") == [(5,)]

@@ -25,6 +25,14 @@ SWEEP_BATCH = 1_000
 STREAM_GRACE = timedelta(seconds=30)
 
 
+class NoTenants:
+    """`Tenants` of a function that acts for one tenant at a time."""
+
+    def tenant_ids(self) -> tuple[str, ...]:
+        """See `Tenants`."""
+        return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Relay:
     """From the database to the departures table."""

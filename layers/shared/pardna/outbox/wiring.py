@@ -33,6 +33,17 @@ def relay() -> Relay:
 
 
 @cache
+def drainer() -> Relay:
+    """Moves one tenant's events out of the database; knows no other tenant."""
+    from pardna.database.session import from_settings
+    from pardna.outbox.postgres import PostgresUnsentEvents
+    from pardna.outbox.service import NoTenants
+
+    events = PostgresUnsentEvents(from_settings(settings()))
+    return Relay(events, departures(), NoTenants())
+
+
+@cache
 def publisher() -> Publisher:
     """Sends departed events on; for the function outside the database's network."""
     return Publisher(departures(), routes(), utc_now)

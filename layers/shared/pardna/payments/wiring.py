@@ -78,9 +78,9 @@ def waits() -> Waits:
 
 def drain(tenant_id: str) -> int:
     """Let what was announced leave the database now rather than with the next schedule."""
-    from pardna.outbox.wiring import relay
+    from pardna.outbox.wiring import drainer
 
-    return relay().drain(tenant_id)
+    return drainer().drain(tenant_id)
 
 
 @cache
