@@ -88,10 +88,13 @@ CREATE TABLE ledger.entries (
     account_id     bigint   NOT NULL,
     amount_minor   bigint   NOT NULL CHECK (amount_minor <> 0),
     currency       text     NOT NULL,
-    item           text,    -- the open item (a transaction) that this line moves, on clearing accounts
+    item           text,    -- on clearing accounts, the transaction whose open amount this moves
+    effective_day  date,    -- UTC; null when it is the day of recording, as it mostly is
     PRIMARY KEY (tenant_id, journal_id, line)
 ) PARTITION BY RANGE (journal_id);
 CREATE INDEX entries_by_account ON ledger.entries (tenant_id, account_id, journal_id);
+CREATE INDEX entries_other_day ON ledger.entries (tenant_id, account_id, effective_day, journal_id)
+    WHERE effective_day IS NOT NULL;
 
 -- What may happen once: a client's key, the reversal of a journal, the end of a hold.
 CREATE TABLE ledger.once (

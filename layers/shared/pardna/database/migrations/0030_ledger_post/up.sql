@@ -148,8 +148,8 @@ SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
 SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     me       CONSTANT text := app.tenant();
-    clock    CONSTANT timestamptz := clock_timestamp();
     n        CONSTANT integer := jsonb_array_length(journals);
+    clock    timestamptz;
     docs     jsonb := journals;
     closed   timestamptz;
     reversing boolean;
@@ -179,6 +179,11 @@ BEGIN
     IF n = 0 THEN
         RETURN '[]';
     END IF;
+    -- Whoever must know that no posting is under way (closing a period, a day's snapshot) takes this
+    -- lock exclusively; the clock is read under it, so that nobody posts with a time from before.
+    PERFORM pg_advisory_xact_lock_shared(hashtextextended('ledger.post:' || me, 0));
+    clock := clock_timestamp();
+    SELECT max(c.closed_until) INTO closed FROM ledger.closings c WHERE c.tenant_id = me;
     SELECT array_agg(sha256(convert_to('key:' || (d.value->>'key'), 'UTF8')) ORDER BY d.ordinality),
            array_agg(sha256(convert_to((d.value - 'key')::text, 'UTF8')) ORDER BY d.ordinality),
            array_agg(ledger.uuid7(clock, d.ordinality::integer) ORDER BY d.ordinality),
@@ -243,11 +248,7 @@ BEGIN
             GROUP BY ord, currency
         ) c GROUP BY c.ord
     ) g;
-    -- 3. A period is closed only when no posting is under way (see ledger.close_period).
-    PERFORM pg_advisory_xact_lock_shared(hashtextextended('ledger.period:' || me, 0));
-    SELECT max(c.closed_until) INTO closed FROM ledger.closings c WHERE c.tenant_id = me;
-
-    -- 4. Lock what must be decided under a lock, then look which keys are known.
+    -- 3. Lock what must be decided under a lock, then look which keys are known.
     IF limited THEN
         PERFORM FROM (SELECT DISTINCT t.account FROM unnest(l_account, l_minimum) AS t(account, minimum)
                       WHERE t.minimum IS NOT NULL ORDER BY 1) m
@@ -270,7 +271,7 @@ BEGIN
     LEFT JOIN LATERAL (SELECT x.journal_id, x.request_hash FROM ledger.once x
         WHERE x.tenant_id = me AND x.key_digest = k.digest LIMIT 1) o ON true;
 
-    -- 5. Decide.
+    -- 4. Decide.
     FOR i IN 1 .. n LOOP
         IF k_id[i] IS NOT NULL THEN
             j_code[i] := CASE WHEN k_hash[i] = j_hash[i] THEN 'already_posted' ELSE 'key_reused' END;
@@ -329,7 +330,7 @@ BEGIN
         END LOOP;
     END IF;
 
-    -- 6. Take the keys.
+    -- 5. Take the keys.
     SELECT count(*) INTO fresh FROM unnest(j_code) c WHERE c IS NULL;
     WITH taken AS (
         INSERT INTO ledger.once (tenant_id, key_digest, journal_id, request_hash)
@@ -363,7 +364,7 @@ BEGIN
         END LOOP;
     END IF;
 
-    -- 7. Write. One statement, so that the guards of either table see both.
+    -- 6. Write. One statement, so that the guards of either table see both.
     WITH posted AS (
         INSERT INTO ledger.journals (tenant_id, journal_id, key, kind, effective_at, original_at,
             recorded_at, line_count, description, refs, metadata, reverses, posted_by)
@@ -375,13 +376,15 @@ BEGIN
         FROM jsonb_array_elements(docs) WITH ORDINALITY d
         WHERE j_code[d.ordinality] IS NULL
     )
-    INSERT INTO ledger.entries (tenant_id, journal_id, line, account_id, amount_minor, currency, item)
-    SELECT me, j_id[t.ord], t.no, t.account, t.amount, t.currency, t.item
+    INSERT INTO ledger.entries
+        (tenant_id, journal_id, line, account_id, amount_minor, currency, item, effective_day)
+    SELECT me, j_id[t.ord], t.no, t.account, t.amount, t.currency, t.item,
+           nullif((j_effective[t.ord] AT TIME ZONE 'UTC')::date, (clock AT TIME ZONE 'UTC')::date)
     FROM unnest(l_ord, l_no, l_account, l_amount, l_currency, l_item)
          AS t(ord, no, account, amount, currency, item)
     WHERE j_code[t.ord] IS NULL;
 
-    -- 8. Balances last, in id order: the hottest locks are held for the shortest time.
+    -- 7. Balances last, in id order: the hottest locks are held for the shortest time.
     FOR r IN
         SELECT t.account, t.shard, count(*) AS entries,
                coalesce(sum(t.amount) FILTER (WHERE t.amount > 0), 0)::bigint AS debits,
@@ -410,7 +413,7 @@ $$;
 CREATE FUNCTION ledger.close_period(until timestamptz) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtextextended('ledger.period:' || app.tenant(), 0));
+    PERFORM pg_advisory_xact_lock(hashtextextended('ledger.post:' || app.tenant(), 0));
     IF until > clock_timestamp() THEN
         RAISE EXCEPTION 'a period that is not over cannot be closed' USING errcode = '22023';
     END IF;

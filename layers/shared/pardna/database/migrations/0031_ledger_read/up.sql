@@ -46,40 +46,5 @@ FULL JOIN (
 WHERE (b.debits_minor, b.credits_minor, b.entries)
       IS DISTINCT FROM (coalesce(e.debits_minor, 0), coalesce(e.credits_minor, 0), coalesce(e.entries, 0));
 
--- A page of an account's statement, oldest first, with the balance (debit positive) after each line.
--- The cursor is the (journal_id, line) of the last line seen; null starts at the beginning.
--- Ids are made before their transaction commits, so lines of transactions still under way, and of
--- any that began later, are held back: a page that was read never gains a line.
-CREATE FUNCTION ledger.statement(account_code text, account_currency text,
-    after_journal uuid, after_line smallint, page_size integer)
-RETURNS TABLE (journal_id uuid, line smallint, amount_minor bigint, balance_minor bigint, key text,
-    kind text, description text, effective_at timestamptz, recorded_at timestamptz, item text)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    WITH account AS (
-        SELECT a.account_id FROM ledger.accounts a
-        WHERE a.tenant_id = app.tenant() AND a.code = account_code AND a.currency = account_currency
-    ), opening AS (
-        SELECT coalesce(sum(e.amount_minor), 0) AS total
-        FROM account JOIN ledger.entries e ON e.account_id = account.account_id
-        WHERE e.tenant_id = app.tenant() AND after_journal IS NOT NULL
-          AND (e.journal_id, e.line) <= (after_journal, after_line)
-    ), page AS (
-        SELECT e.*, j.key, j.kind, j.description, j.effective_at, j.recorded_at
-        FROM account
-        JOIN ledger.entries e ON e.account_id = account.account_id AND e.tenant_id = app.tenant()
-        JOIN ledger.journals j ON j.tenant_id = e.tenant_id AND j.journal_id = e.journal_id
-        WHERE (after_journal IS NULL OR (e.journal_id, e.line) > (after_journal, after_line))
-          AND j.xid < pg_snapshot_xmin(pg_current_snapshot())
-        ORDER BY e.journal_id, e.line
-        LIMIT least(page_size, 1000)
-    )
-    SELECT p.journal_id, p.line, p.amount_minor,
-           ((SELECT total FROM opening) + sum(p.amount_minor) OVER (ORDER BY p.journal_id, p.line))::bigint,
-           p.key, p.kind, p.description, p.effective_at, p.recorded_at, p.item
-    FROM page p ORDER BY p.journal_id, p.line
-$$;
-
-REVOKE ALL ON FUNCTION ledger.statement FROM PUBLIC;
 GRANT SELECT ON ledger.account_balances, ledger.trial_balance, ledger.open_items, ledger.discrepancies
     TO pardna_runtime;
-GRANT EXECUTE ON FUNCTION ledger.statement TO pardna_runtime;
