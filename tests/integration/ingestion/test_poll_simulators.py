@@ -1,0 +1,144 @@
+"""Polling the simulated processor with Stripe's own SDK, as the product does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+import stripe
+
+from local.psp.launch import Running, running_localstripe, running_settlement
+from pardna.formats import registry, stripe_event
+from pardna.ingestion.poll import PollProvider
+from pardna.ingestion.retry import Retry
+from pardna.ingestion.stripe_api import StripeSettlements
+from pardna.runtime.errors import NotAuthenticated, Unavailable
+from pardna.transactions.model import Kind, Reference, Strength, Transaction, merge
+from tests.fakes.ingestion import MemoryRawStore, MemorySources
+from tests.support.ingestion import NOON, TENANT, a_stripe_source
+
+ROOT = Path(__file__).resolve().parents[3]
+KEY = "sk_test_12345"
+
+
+@dataclass
+class Cards:
+    """A processor with two settled charges and an unsettled one."""
+
+    network: Running
+    settlement: Running
+    intents: list[Any]
+    payout: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def cards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cards]:
+    if not (ROOT / ".tools/bin/localstripe").exists():
+        pytest.skip("localstripe is not installed: make setup")
+    folder = tmp_path_factory.mktemp("poll")
+    with (
+        running_localstripe(folder / "stripe.pickle") as network,
+        running_settlement(network.url, KEY, folder / "psp.json", rate=1000) as settlement,
+    ):
+        client = stripe.StripeClient(KEY, base_addresses={"api": network.url})
+        intents = [pay(client, 500_000, "con_1"), pay(client, 300_000, "con_2")]
+        answer = decide(settlement, "payouts", currency="jmd", date="2026-11-24")
+        intents.append(pay(client, 100_000, "con_3"))
+        yield Cards(network, settlement, intents, answer)
+
+
+def pay(client: stripe.StripeClient, amount: int, contribution: str) -> Any:
+    customer = client.v1.customers.create({"name": "Marcia Brown"})
+    card = client.v1.payment_methods.attach("pm_card_visa", {"customer": customer.id})
+    return client.v1.payment_intents.create(
+        {
+            "amount": amount,
+            "currency": "jmd",
+            "customer": customer.id,
+            "payment_method": card.id,
+            "confirm": True,
+            "off_session": True,
+            "metadata": {"contribution_id": contribution},
+        }
+    )
+
+
+def decide(settlement: Running, path: str, **body: Any) -> Any:
+    request = Request(
+        f"{settlement.url}/_sim/{path}",
+        json.dumps(body).encode(),
+        {"content-type": "application/json"},
+    )
+    with urlopen(request, timeout=10) as answer:
+        return json.loads(answer.read())
+
+
+def poller(cards: Cards, raw: MemoryRawStore, key: str = KEY) -> PollProvider:
+    settlements = StripeSettlements(cards.settlement.url, lambda _: key)
+    sources = MemorySources(a_stripe_source())
+    return PollProvider(sources, settlements, raw, lambda: NOON, Retry(sleep=lambda _: None))
+
+
+def heads(raw: MemoryRawStore) -> dict[str, Transaction]:
+    known: dict[str, Transaction] = {}
+    for data, _ in raw.objects.values():
+        parsed = registry.parse(data, a_stripe_source().origin("0" * 64))
+        assert parsed.problems == ()
+        for t in parsed.transactions:
+            known[t.external_id] = merge(known[t.external_id], t) if t.external_id in known else t
+    return known
+
+
+def test_every_charge_is_known_with_its_fee_and_its_payout(cards: Cards) -> None:
+    raw = MemoryRawStore()
+    service = poller(cards, raw)
+    assert service.poll().new_count >= 3
+    assert service.poll().new_count == 0
+    known = heads(raw)
+    charges = [known[i.latest_charge.id] for i in cards.intents]
+    assert [c.gross_minor for c in charges] == [500_000, 300_000, 100_000]
+    assert [c.fee_minor for c in charges] == [19_500, 13_700, 7_900]
+    assert [bool(c.batch_id) for c in charges] == [True, True, False]
+    (payout,) = [t for t in known.values() if t.kind is Kind.PAYOUT]
+    assert payout.amount_minor == -sum(c.net_minor or 0 for c in charges[:2])
+    assert Reference("contribution", "con_1", Strength.STRONG) in charges[0].references
+
+
+def test_the_webhook_tells_of_the_same_charge(cards: Cards) -> None:
+    raw = MemoryRawStore()
+    poller(cards, raw).poll()
+    with urlopen(
+        Request(
+            f"{cards.network.url}/v1/events?type=payment_intent.succeeded",
+            headers={"Authorization": f"Bearer {KEY}"},
+        ),
+        timeout=10,
+    ) as answer:
+        events = json.loads(answer.read())["data"]
+    known = heads(raw)
+    for event in events:
+        origin = a_stripe_source().origin("1" * 64)
+        (told,) = stripe_event.read(json.dumps(event).encode(), origin).transactions
+        polled = known[told.external_id]
+        assert merge(told, polled).content_hash == merge(polled, told).content_hash
+        assert polled.fee_minor is not None
+        assert set(told.references) == set(polled.references)
+    assert len(events) == 3
+
+
+def test_a_wrong_key_is_named_and_not_tried_again(cards: Cards) -> None:
+    raw = MemoryRawStore()
+    with pytest.raises(NotAuthenticated, match=r"stripe\.key_refused"):
+        poller(cards, raw, "sk_test_wrong").poll(TENANT, "stripe")
+    assert raw.objects == {}
+
+
+def test_a_processor_that_is_down_is_unavailable() -> None:
+    settlements = StripeSettlements("http://127.0.0.1:9", lambda _: KEY, retries=0)
+    with pytest.raises(Unavailable, match=r"stripe\.unavailable"):
+        list(settlements.payouts(a_stripe_source(), 0))
