@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pardna.formats import registry
-from pardna.formats.model import Origin, Parsed, Statement
+from pardna.formats.model import Origin, Parsed, Severity, Statement
 from pardna.runtime.errors import PardnaError
 
 MEMORY_MAX = 256 * 1024 * 1024
@@ -67,6 +67,7 @@ def _statement(statement: Statement) -> dict[str, Any]:
         "ties": statement.ties if statement.gap_minor is not None else None,
         "sequence": statement.sequence_number,
         "problems": [p.code for p in statement.problems],
+        "errors": [p.code for p in statement.problems if p.severity is Severity.ERROR],
     }
 
 

@@ -7,12 +7,12 @@ XML, none for JSON.
 from __future__ import annotations
 
 import importlib
-import re
 from typing import cast
 
 from pardna.formats import json_text
 from pardna.formats.encoding import decode
 from pardna.formats.model import Origin, Parsed
+from pardna.formats.recognise import json_kind, text_kind, xml_kind
 from pardna.runtime.errors import UnreadableFile
 
 #: Format family -> module of this package that reads it.
@@ -20,17 +20,15 @@ READERS = {
     "camt": "camt053",
     "pain.002": "pain002",
     "mt940": "mt940",
+    "bai2": "bai2",
+    "ofx": "ofx",
+    "nacha": "nacha",
     "stripe.event": "stripe_event",
+    "stripe.object": "stripe_object",
     "stripe.balance": "stripe_balance",
     "stripe.payout_report": "stripe_payout_report",
 }
 _HEAD_BYTES = 64 * 1024
-_ACCOUNT_REPORT = re.compile(
-    r"<(?:[\w.-]+:)?BkToCstmr(?:Stmt|AcctRpt|DbtCdtNtfctn)(?:V\d\d)?[\s/>]"
-)
-_STATUS_REPORT = re.compile(r"<(?:[\w.-]+:)?CstmrPmtStsRpt[\s/>]")
-_SWIFT = re.compile(r"(?:^|[\r\n{]|4:)\s*:(?:20|25|60F|61):")
-_OBJECTS = {"event": "stripe.event", "pardna.stripe_listing": "stripe.balance"}
 
 
 def detect(data: bytes) -> str:
@@ -38,27 +36,27 @@ def detect(data: bytes) -> str:
     if not data.strip():
         raise UnreadableFile("format.empty", "the file is empty")
     head = decode(_whole_characters(data[:_HEAD_BYTES])).lstrip()
+    kind, unknown = _kind(head, data)
+    if kind not in READERS:
+        raise UnreadableFile(f"format.{unknown}", _UNKNOWN[unknown])
+    return kind
+
+
+_UNKNOWN = {
+    "unknown": "no format that we read",
+    "unknown_xml": "XML that holds no report that we read",
+    "unknown_json": "JSON of a kind that we do not read",
+}
+
+
+def _kind(head: str, data: bytes) -> tuple[str, str]:
+    """The family, and what to call the file when there is none."""
     if head.startswith("<"):
-        if _ACCOUNT_REPORT.search(head):
-            return "camt"
-        if _STATUS_REPORT.search(head):
-            return "pain.002"
-        raise UnreadableFile("format.unknown_xml", "XML that holds no report that we read")
-    if head.startswith(("{1:", "{2:", "{4:")) or _SWIFT.search(head[:4096]):
-        return "mt940"
-    if head.startswith("{"):
-        # Only the document's own "object" counts: a customer's metadata may say anything.
-        document = json_text.loads(data)
-        kind = _OBJECTS.get(str(document.get("object"))) if isinstance(document, dict) else None
-        if kind is None:
-            raise UnreadableFile("format.unknown_json", "JSON of a kind that we do not read")
-        return kind
-    if _SWIFT.search(head):
-        return "mt940"
-    first = head.split("\n", maxsplit=1)[0]
-    if "automatic_payout_id" in first and "balance_transaction_id" in first:
-        return "stripe.payout_report"
-    raise UnreadableFile("format.unknown", "no format that we read")
+        return xml_kind(head), "unknown_xml"
+    kind = text_kind(head)
+    if not kind and head.startswith("{"):
+        return json_kind(json_text.loads(data)), "unknown_json"
+    return kind, "unknown"
 
 
 def parse(data: bytes, origin: Origin, expected: str = "") -> Parsed:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pardna.formats import json_text
+from pardna.formats.items import Item, collect
 from pardna.formats.model import Origin, Parsed, Problem
 from pardna.formats.stripe_objects import (
     Json,
@@ -33,34 +34,39 @@ def read(data: bytes, origin: Origin) -> Parsed:
     thing = (event.get("data") or {}).get("object")
     if not isinstance(thing, Mapping) or not isinstance(event.get("type"), str):
         raise UnreadableFile("stripe.no_event", "the event has no object or no type")
+    return collect(FORMAT, items(event, thing, origin))
+
+
+def items(event: Json, thing: Json, origin: Origin, position: str = "event") -> Iterator[Item]:
+    """What an object says, as an event of its type would; what cannot be read ends it, named."""
     try:
-        return Parsed(FORMAT, transactions=tuple(_transactions(event, thing, origin)))
+        yield from _transactions(event, thing, origin, position)
     except InvalidInput as error:
-        return Parsed(FORMAT, problems=(Problem(error.code, "event", error.detail),))
+        yield Problem(error.code, position, error.detail)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         reason = f"the object lacks or garbles a field ({type(error).__name__})"
-        return Parsed(FORMAT, problems=(Problem("stripe.event", "event", reason),))
+        yield Problem("stripe.event", position, reason)
 
 
-def _transactions(event: Json, thing: Json, origin: Origin) -> Iterator[Transaction]:
+def _transactions(event: Json, thing: Json, origin: Origin, position: str) -> Iterator[Transaction]:
     kind = thing.get("object")
     if kind == "payment_intent" and event["type"] == "payment_intent.succeeded":
-        yield from_charge(_charge_of(thing, event), origin, "event", thing)
+        yield from_charge(_charge_of(thing, event), origin, position, thing)
     elif kind == "charge" and thing.get("status") == "succeeded" and thing.get("captured"):
-        yield from_charge(thing, origin, "event charge")
+        yield from_charge(thing, origin, f"{position} charge")
         refunds = (thing.get("refunds") or {}).get("data") or []
         for number, refund in enumerate(refunds, 1):
             if _refund_stands(refund):
-                yield from_refund(refund, origin, f"event refund {number}")
+                yield from_refund(refund, origin, f"{position} refund {number}")
     elif kind == "refund" and _refund_stands(thing):
-        yield from_refund(thing, origin, "event")
+        yield from_refund(thing, origin, position)
     elif kind == "dispute":
         for number, entry in enumerate(thing.get("balance_transactions") or [], 1):
             # The event gives the dispute's id where a listing would give the dispute itself.
             whole = dict(entry) | {"source": {**thing, "balance_transactions": None}}
-            yield from_balance_transaction(whole, origin, f"event movement {number}")
+            yield from_balance_transaction(whole, origin, f"{position} movement {number}")
     elif kind == "payout":
-        yield from_payout(thing, origin, "event")
+        yield from_payout(thing, origin, position)
 
 
 def _refund_stands(refund: Json) -> bool:
