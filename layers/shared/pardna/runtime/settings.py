@@ -50,7 +50,6 @@ class Settings(BaseModel):
 
     reconciliation_machine_arn: str = ""
     payout_round_machine_arn: str = ""
-    approval_machine_arn: str = ""
 
     stripe_api_base: str = "https://api.stripe.com"
     stripe_settlement_base: str = ""
