@@ -196,14 +196,26 @@ class DynamoMatchState:
         )
         return [leg_of(item) for item in found]
 
-    def versions(self, tenant_id: str, ids: Sequence[tuple[Pair, str]]) -> dict[str, int]:
-        """See `ports.Projection`; the lowest version, when the legs of a transaction differ."""
-        wanted = [keys.leg(tenant_id, pair.value, identifier) for pair, identifier in ids]
-        found: dict[str, int] = {}
-        for item in self._table.item.batch_get(wanted, consistent_read=True):
-            identifier, version = item.transaction_id or "", int(item.version or 0)
-            found[identifier] = min(version, found.get(identifier, version))
-        return found
+    def versions(
+        self, tenant_id: str, ids: Sequence[tuple[Pair, str]]
+    ) -> dict[tuple[Pair, str], int]:
+        """See `ports.Projection`."""
+        return {
+            (Pair(i.pair or ""), i.transaction_id or ""): int(i.version or 0)
+            for i in self._legs(tenant_id, ids)
+        }
+
+    def taken(self, tenant_id: str, ids: Sequence[tuple[Pair, str]]) -> set[tuple[Pair, str]]:
+        """See `ports.Projection`."""
+        return {
+            (Pair(i.pair or ""), i.transaction_id or "")
+            for i in self._legs(tenant_id, ids)
+            if i.match_id
+        }
+
+    def _legs(self, tenant_id: str, ids: Sequence[tuple[Pair, str]]) -> Iterator[Item]:
+        wanted = {keys.leg(tenant_id, pair.value, identifier) for pair, identifier in ids}
+        return self._table.item.batch_get(sorted(wanted), consistent_read=True)
 
     def open_legs(self, tenant_id: str, pair: Pair, currency: str) -> Iterator[Leg]:
         """See `MatchState`. Read from the index, partition by partition of the write shards."""

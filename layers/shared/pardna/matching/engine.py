@@ -21,26 +21,11 @@ import duckdb
 
 from pardna.matching import engine_sql as sql
 from pardna.matching.assignment import Edge, assign
+from pardna.matching.codec import Finding
 from pardna.matching.model import IDENTITIES, Leg, Match, Pair
 from pardna.matching.rules import BusinessDays, PairRules, Rules
 
 _CHUNK = 50_000
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that is not explained: a class, a stable code, the legs, and figures to tell it by.
-
-    `legs` are the ones that the finding is about; `covered` all that it holds up.
-    """
-
-    class_: str
-    code: str
-    legs: tuple[Leg, ...]
-    covered: tuple[Leg, ...]
-    value: str = ""
-    number: int = 0
-    other: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,10 +136,11 @@ WHERE p.kind = 'payout' AND r.type IN ('payout', 'trace') AND r.norm <> ''
 
 SETTLEMENT_MEMBERS = f"""
 CREATE TABLE settlement_members AS
-SELECT DISTINCT n.leg, m.leg AS member, m.basis
+SELECT min(n.leg) AS leg, m.leg AS member, any_value(m.basis) AS basis
 FROM (SELECT leg, currency, basis, {NORMALISED.format("batch")} AS norm
       FROM legs_l JOIN free_l USING (leg) WHERE batch <> '' AND kind <> 'payout') m
 JOIN payout_names n ON n.currency = m.currency AND n.norm = m.norm
+GROUP BY m.leg
 """
 
 #: One row a payout: what its members come to, and what the bank shows under its name.

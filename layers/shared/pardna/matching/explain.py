@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pardna.matching.codec import Finding
 from pardna.matching.identity import distance, identity_match
 from pardna.matching.model import Explanation, Leg, Match, Signal, Status
 from pardna.money.model import Money
@@ -36,7 +37,7 @@ _WAITING = (
 
 def to_result(engine: Engine, left: Sequence[Leg], right: Sequence[Leg]) -> Result:
     """All that the engine decided, in the domain's words."""
-    from pardna.matching.engine import Finding, Result
+    from pardna.matching.engine import Result
 
     known = {leg.transaction_id: leg for leg in (*left, *right)}
     members: dict[str, list[Leg]] = defaultdict(list)

@@ -196,7 +196,8 @@ class Break:
 
     `amount_minor` is what is unexplained, positive; `due_at` is the end of the SLA clock (ISO 8601
     date); `status` is ``open`` or ``resolved``, `resolution` one of ``matched``, ``written_off``,
-    ``adjusted``, ``recovered``, ``not_ours``.
+    ``adjusted``, ``recovered``, ``not_ours``, or ``superseded`` when another break took its place.
+    `legs_count` counts all legs that it holds up, of which `transaction_ids` names the main ones.
     """
 
     tenant_id: str
@@ -214,6 +215,7 @@ class Break:
     owner: str = ""
     resolution: str = ""
     run_id: str = ""
+    legs_count: int = 1
     comments: tuple[Comment, ...] = field(default=())
 
     @property

@@ -211,8 +211,8 @@ class Known:
 class Truth(Protocol):
     """The canonical transactions, against which the projection is checked."""
 
-    def known(self, tenant_id: str, first: date, last: date) -> Iterator[Known]:
-        """Every transaction that happened from `first` to `last`, by source and id."""
+    def known(self, tenant_id: str, first: date) -> Iterator[Known]:
+        """Every transaction that happened or was recorded since `first`, by source and id."""
         ...
 
     def legs(self, tenant_id: str, transaction_ids: Sequence[str]) -> list[Leg]:
@@ -223,8 +223,14 @@ class Truth(Protocol):
 class Projection(Protocol):
     """Which legs the match state has."""
 
-    def versions(self, tenant_id: str, ids: Sequence[tuple[Pair, str]]) -> dict[str, int]:
-        """Transaction id to version for the legs that exist; at most 100 at a time."""
+    def versions(
+        self, tenant_id: str, ids: Sequence[tuple[Pair, str]]
+    ) -> dict[tuple[Pair, str], int]:
+        """The versions of those legs that exist; at most 100 are asked for at a time."""
+        ...
+
+    def taken(self, tenant_id: str, ids: Sequence[tuple[Pair, str]]) -> set[tuple[Pair, str]]:
+        """Those of the legs that a match holds; at most 100 are asked for at a time."""
         ...
 
 

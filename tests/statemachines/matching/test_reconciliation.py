@@ -1,0 +1,151 @@
+"""The reconciliation machine: happy, repeated, retried, caught, killed half-way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pardna.matching.model import Pair, Status
+from pardna.matching.wiring import break_book, match_state
+from tests.statemachines.matching.conftest import Product
+from tests.support.matching import TENANT, bank_line, charge, contribution, payout, strong, weak
+
+
+def round_of_payments() -> list:
+    """Three by card, two by transfer, their payout, and one deliberate break."""
+    cards = [charge(n, 10_000, 590, payout="po_K3Q81") for n in (1, 2, 3)]
+    return [
+        *(contribution(n, 10_000) for n in (1, 2, 3)),
+        *cards,
+        payout("po_K3Q81", 3 * 9_410),
+        bank_line(1, 3 * 9_410, weak("payout", "po_K3Q81")),
+        contribution(4, 10_000, "bank"),
+        bank_line(4, 10_000, strong("end_to_end", "E2E4")),
+        contribution(5, 10_000, "bank"),
+        bank_line(5, 9_000, weak("payment_reference", "PDN-7K3Q-R01-5")),
+    ]
+
+
+def levels() -> list[tuple[str, int]]:
+    state = match_state()
+    found = [state.get(TENANT, m) for m in state.of_status(TENANT, Status.COMMITTED)]
+    return sorted((m.pair.value, m.level) for m in found if m)
+
+
+EXPECTED = [
+    *[("internal~bank", 1)],
+    *[("internal~psp", 1)] * 3,
+    *[("psp~bank", 3)],
+]
+
+
+def test_a_round_is_matched_proved_cleared_and_its_break_named(product: Product) -> None:
+    product.record(*round_of_payments(), project=True)
+
+    ended = product.run(on="2026-03-10")
+
+    assert ended["status"] == "SUCCEEDED", ended
+    assert levels() == EXPECTED
+    output = ended["output"]
+    assert output["gate"] == {"outcome": "passed", "reasons": []}
+    assert output["proof"]["settlements_proved_count"] == 1
+    assert output["clearing"]["outcome"] == "posted"
+    assert output["summary"]["matched_count"] == 1  # the rest was matched as it arrived
+    assert output["summary"]["notified_count"] == 1
+    open_breaks = list(break_book().listed(TENANT, "open"))
+    assert {(b.class_.value, b.pair, b.amount_minor) for b in open_breaks} == {
+        ("MISSING_BANK", Pair.INTERNAL_BANK, 10_000),
+        ("MISSING_INTERNAL", Pair.INTERNAL_BANK, 9_000),
+    }
+    assert all(b.reason.startswith("Nothing on the") for b in open_breaks)
+
+
+def test_what_never_arrived_is_projected_again_and_the_same_run_changes_nothing(
+    product: Product,
+) -> None:
+    product.record(*round_of_payments())
+
+    first = product.run(name="first")
+    before = product.items()
+    second = product.run(name="second")
+
+    assert first["output"]["completeness"]["projected_count"] == 12
+    assert levels() == EXPECTED
+    assert second["output"]["plan"]["outcome"] == "nothing_new"
+    assert second["output"]["plan"]["run_id"] == first["output"]["plan"]["run_id"]
+    assert product.items() == before
+
+
+def test_late_data_is_another_run_and_closes_the_break(product: Product) -> None:
+    product.record(*round_of_payments())
+    product.run(on="2026-03-10", name="first")
+    product.record(bank_line(6, 10_000, strong("end_to_end", "E2E5")))
+
+    ended = product.run(on="2026-03-10", name="second")
+
+    assert ended["output"]["plan"]["outcome"] == "planned"
+    assert ended["output"]["breaks"]["resolved_count"] == 1
+    assert [b.class_.value for b in break_book().listed(TENANT, "open")] == ["MISSING_INTERNAL"]
+    assert [b.resolution for b in break_book().listed(TENANT, "resolved")] == ["matched"]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        "CheckCompletenessFunction",
+        "PlanRunFunction",
+        "MatchShardFunction",
+        "ClassifyBreaksFunction",
+        "ProveSettlementsFunction",
+        "PostMatchesFunction",
+        "GateQualityFunction",
+        "SummariseRunFunction",
+    ],
+)
+def test_each_step_is_tried_again(product: Product, function: str) -> None:
+    product.record(contribution(1, 500), charge(1, 500))
+    product.failures[function] = [RuntimeError("once")]
+
+    ended = product.run()
+
+    assert ended["status"] == "SUCCEEDED"
+    assert product.failures[function] == []
+    assert levels() == [("internal~psp", 1)]
+
+
+@pytest.mark.parametrize("function", ["CheckCompletenessFunction", "MatchShardFunction", "SummariseRunFunction"])  # fmt: skip
+def test_a_step_that_keeps_failing_ends_the_run_and_starting_again_completes_it(
+    product: Product, function: str
+) -> None:
+    product.record(*round_of_payments())
+    product.failures[function] = [RuntimeError("again")] * 40
+
+    broken = product.run(name="broken")
+    product.failures.clear()
+    whole = product.run(name="whole")
+
+    # moto lets a map pass whose item failed; then the gate holds the run, and it stays incomplete.
+    assert broken["status"] == "FAILED" or broken["output"]["gate"]["outcome"] == "held"
+    assert whole["status"] == "SUCCEEDED"
+    assert whole["output"]["summary"]["outcome"] == "passed"
+    assert levels() == EXPECTED
+
+
+def test_a_settlement_that_does_not_add_up_is_a_break_and_no_match(product: Product) -> None:
+    records = round_of_payments()
+    records[4] = replace(records[4], fee_minor=600, net_minor=9_400)
+    product.record(*records)
+
+    product.run()
+
+    assert ("psp~bank", 3) not in levels()
+    [found] = [b for b in break_book().listed(TENANT, "open") if b.pair is Pair.PSP_BANK]
+    assert (found.class_.value, found.amount_minor, found.legs_count) == ("AMOUNT_MISMATCH", 10, 5)
+    assert "do not come to it: difference -J$0.10" in found.reason
+
+
+def test_a_tenant_without_transactions_has_an_empty_run(product: Product) -> None:
+    ended = product.run()
+    assert ended["output"]["summary"]["outcome"] == "passed"
+    assert "MatchShardFunction" not in [name for name, _ in product.calls]
