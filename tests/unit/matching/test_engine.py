@@ -231,3 +231,55 @@ def test_only_one_payout_may_claim_a_line() -> None:
 
 def test_rules_of_a_pair_are_found() -> None:
     assert PairRules(Pair.PSP_BANK) == Rules().of(Pair.PSP_BANK)
+
+
+def a_refund(of: int | str, amount: int, number: int | str = 1) -> Transaction:
+    """What was given back of the charge `of`."""
+    given = charge(f"r{number}", -amount, 0)
+    return replace(
+        given,
+        kind=Kind.REFUND,
+        external_id=f"re_{number}",
+        references=(strong("refund", f"re_{number}"), weak("charge", f"ch_{of}")),
+    )
+
+
+def test_a_charge_that_was_given_back_in_full_needs_nobody() -> None:
+    result = run(charge(1, 500), a_refund(1, 500), pair=Pair.INTERNAL_PSP, on=LATE)
+
+    [found] = result.matches
+    assert (found.level, found.rule_id, found.shape) == (2, "reversal", "0:n")
+    assert names(found.members) == ["re_1", "txn_1"]
+    assert sum(leg.basis_minor or 0 for leg in found.members) == 0
+    assert "given back in full" in found.explanation.sentence
+    assert not result.findings
+
+
+def test_a_hand_paid_twice_and_refunded_once_is_paid() -> None:
+    twice = replace(charge(2, 500), references=charge(1, 500).references[:1])
+    twice = replace(twice, references=(*twice.references, strong("charge", "ch_2")))
+
+    result = run(
+        contribution(1, 500), charge(1, 500), twice, a_refund(2, 500), pair=Pair.INTERNAL_PSP
+    )
+
+    assert sorted(m.rule_id for m in result.matches) == ["identity", "reversal"]
+    [paid] = [m for m in result.matches if m.rule_id == "identity"]
+    assert names(paid.members) == ["con_1", "txn_1"]
+    assert not result.findings
+
+
+@pytest.mark.parametrize(
+    "refunds",
+    [
+        pytest.param([a_refund(1, 499)], id="a part only"),
+        pytest.param([a_refund(1, 500, 1), a_refund(1, 500, 2)], id="twice"),
+        pytest.param([a_refund(2, 500)], id="of another charge"),
+        pytest.param([replace(a_refund(1, 500), source="stripe:acct_2")], id="elsewhere"),
+    ],
+)
+def test_what_is_not_one_full_refund_is_left_to_people(refunds: list[Transaction]) -> None:
+    result = run(charge(1, 500), *refunds, pair=Pair.INTERNAL_PSP, on=LATE)
+
+    assert not result.matches
+    assert len(result.findings) == 1 + len(refunds)

@@ -106,11 +106,19 @@ class Engine:
 
     def run(self) -> None:
         """All levels, then what is left over."""
+        self.reversals()
         self.level_1()
         self.level_3()
         self.level_2()
         self.identity_findings()
         self.leftovers()
+
+    def reversals(self) -> None:
+        """What was charged and given back in full: a payment made twice pays nobody's hand."""
+        self.con.execute(sql.REVERSALS)
+        gone = "SELECT charge FROM reversals UNION ALL SELECT refund FROM reversals"
+        self.con.execute(f"DELETE FROM identity_edges WHERE r IN ({gone})")
+        self.con.execute(f"DELETE FROM free_r WHERE leg IN ({gone})")
 
     def level_1(self) -> None:
         """Equal identity, exact amount, within the window."""

@@ -126,6 +126,22 @@ WHERE diff = 0 OR abs(diff) <= greatest($tolerance, abs(left_minor) * $tolerance
    OR (fee IS NOT NULL AND abs(left_minor - fee - right_minor) <= 1)
 """
 
+#: A charge and the refund that gave all of it back: together they are nothing, to nobody's account.
+REVERSALS = """
+CREATE TABLE reversals AS
+WITH pairs AS (
+    SELECT DISTINCT c.leg AS charge, r.leg AS refund, a.value
+    FROM legs_r c JOIN refs_r a ON a.leg = c.leg AND a.type = 'charge' AND a.strong
+    JOIN refs_r b ON b.currency = a.currency AND b.type = 'charge' AND b.value = a.value
+    JOIN legs_r r ON r.leg = b.leg
+    WHERE c.kind = 'charge' AND r.kind = 'refund' AND c.source = r.source
+      AND c.basis > 0 AND r.basis = -c.basis)
+SELECT charge, refund, any_value(value) AS value FROM pairs
+WHERE charge IN (SELECT charge FROM pairs GROUP BY charge HAVING count(DISTINCT refund) = 1)
+  AND refund IN (SELECT refund FROM pairs GROUP BY refund HAVING count(DISTINCT charge) = 1)
+GROUP BY charge, refund
+"""
+
 #: What left legs name as payouts, under every name that they give.
 PAYOUT_NAMES = """
 CREATE TABLE payout_names AS

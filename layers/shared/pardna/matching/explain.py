@@ -29,6 +29,10 @@ _MEMBERS = (
     "SELECT p.id, m.id FROM settlement_members s JOIN legs_l p ON p.leg = s.leg"
     " JOIN legs_l m ON m.leg = s.member ORDER BY s.leg, s.member"
 )
+_REVERSALS = (
+    "SELECT c.id, r.id, v.value FROM reversals v JOIN legs_r c ON c.leg = v.charge"
+    " JOIN legs_r r ON r.leg = v.refund ORDER BY c.id"
+)
 _WAITING = (
     "SELECT x.id, y.id FROM waiting w LEFT JOIN legs_l x ON x.leg = w.l"
     " LEFT JOIN legs_r y ON y.leg = w.r"
@@ -48,6 +52,8 @@ def to_result(engine: Engine, left: Sequence[Leg], right: Sequence[Leg]) -> Resu
     for row in engine.con.sql(_DECISIONS).fetchall():
         made = _match(engine, row, known, members)
         (proposals if made.status is Status.PROPOSED else matches).append(made)
+    for charge, refund, value in engine.con.sql(_REVERSALS).fetchall():
+        matches.append(_reversal(engine, known[charge], known[refund], value))
     findings = []
     for class_, code, l, r, value, number, other in engine.con.sql(_FINDINGS).fetchall():  # noqa: E741
         legs = tuple(known[i] for i in (l, r) if i)
@@ -92,6 +98,27 @@ def _match(
             explanation=settlement_story(left, members[left_id], right, value),
         )
     return replace(base, explanation=_rule_story(base, value, other, days, rival, margin))
+
+
+def _reversal(engine: Engine, charge: Leg, refund: Leg, value: str) -> Match:
+    amount = Money(charge.basis_minor or 0, charge.currency)
+    return Match(
+        pair=engine.pair,
+        currency=charge.currency,
+        level=2,
+        rule_id="reversal",
+        rule_version=engine.rules.version,
+        rules_hash=engine.rules.rules_hash,
+        confidence_bp=9_900,
+        explanation=Explanation(
+            sentence=(
+                f"The charge {charge.external_id} of {amount} was given back in full by "
+                f"{refund.external_id}: together they are nothing, and our books owe nothing."
+            ),
+            signals=(Signal("reference.charge", value, 9_900), Signal("amount", "exact")),
+        ),
+        members=(charge, refund),
+    )
 
 
 def settlement_story(payout: Leg, members: Sequence[Leg], line: Leg, name: str) -> Explanation:

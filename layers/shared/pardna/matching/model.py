@@ -175,10 +175,11 @@ class Match:
 
     @property
     def shape(self) -> str:
-        """``1:1``, ``n:1``, ``1:n`` or ``n:m``, left to right."""
+        """``1:1``, ``n:1``, ``1:n`` or ``n:m``, left to right; ``0:n`` within one side."""
         left = sum(leg.is_left for leg in self.members)
         right = len(self.members) - left
-        return f"{'1' if left == 1 else 'n'}:{'1' if right == 1 else 'm' if left > 1 else 'n'}"
+        right_text = str(right) if right <= 1 else "m" if left > 1 else "n"
+        return f"{left if left <= 1 else 'n'}:{right_text}"
 
 
 @dataclass(frozen=True, slots=True)
