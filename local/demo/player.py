@@ -101,15 +101,31 @@ class Player:
         return self._tokens[email]
 
     def ask(
-        self, who: str, method: str, path: str, body: Mapping[str, Any] | None = None
+        self,
+        who: str,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        key: str = "",
     ) -> Answer:
-        """One request to the deployed API as `who` (an e-mail); any answer comes back."""
+        """One request to the deployed API as `who` (an e-mail); any answer comes back.
+
+        `key` is the idempotency key of a request that would otherwise do something each time.
+        """
         headers = {"Authorization": self.token(who), "Content-Type": "application/json"}
+        headers |= {"Idempotency-Key": key} if key else {}
         return send(f"{self.home.api_url}{path}", method, body, headers)
 
-    def api(self, who: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    def api(
+        self,
+        who: str,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        key: str = "",
+    ) -> Any:
         """One request that must succeed; its JSON. `Unanswered` names what was answered."""
-        answer = self.ask(who, method, path, body)
+        answer = self.ask(who, method, path, body, key)
         if not answer.ok:
             raise Unanswered(
                 f"{method} {path} as {who} answered {answer.status}: {_short(answer.body)}",
@@ -166,6 +182,10 @@ class Player:
             return True
         return False
 
+    def verify_sender(self, address: str) -> None:
+        """What an operator does once in AWS: prove that the address is ours, or SES sends nothing."""
+        self.client("ses").verify_email_identity(EmailAddress=address)
+
     def sent_mail(self) -> list[dict[str, Any]]:
         """Every e-mail that the product sent, as the emulator shows it."""
         told = send(f"{self.home.endpoint_url}/_ministack/ses/messages").body
@@ -190,6 +210,10 @@ class Player:
     def stripe_all(self, resource: str) -> Iterator[Any]:
         """Every object of a kind that the card network holds (``charges``, ``customers``)."""
         return iter(getattr(self.stripe, resource).list({"limit": 100}).auto_paging_iter())
+
+    def intents(self) -> list[tuple[Any, dict[str, str]]]:
+        """Every payment intent with its metadata."""
+        return [(one, one.metadata.to_dict()) for one in self.stripe_all("payment_intents")]
 
     def stripe_webhook(self, name: str, url: str, secret: str) -> None:
         """Tell the card network where to send its events, as its dashboard would."""
