@@ -53,4 +53,4 @@ def by_schedule(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    return (by_request if "httpMethod" in event else by_schedule)(event, context)
+    return (by_request if "requestContext" in event else by_schedule)(event, context)
