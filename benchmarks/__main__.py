@@ -47,7 +47,7 @@ def show_imports(before: dict[str, Any]) -> dict[str, Any]:
     """Cold imports, as a table."""
     baseline, measured = imports.measure_all()
     print(
-        f"Cold import, median of {imports.RUNS}, in ms (boto3 and one client: "
+        f"Cold import, median of {imports.RUNS}, in ms of processor time (boto3 and one client: "
         f"{baseline.took_ms:.0f} ms; goal: at most {IMPORT_RATIO_MAX:.0f} times that)\n"
     )
     found = {}
