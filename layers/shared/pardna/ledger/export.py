@@ -1,0 +1,63 @@
+"""Exports and receipts out of PostgreSQL, for `pardna.ledger.verify` to check anywhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pardna.database.session import Connection
+from pardna.ledger.seal import leaf, proof
+from pardna.ledger.verify import EXPORT, RECEIPT
+from pardna.runtime.errors import NotFound
+
+_BLOCK = (
+    "SELECT height, from_xid::text AS from_xid, to_xid::text AS to_xid, journals,"
+    " encode(root, 'hex') AS root, encode(previous, 'hex') AS previous,"
+    " encode(hash, 'hex') AS hash, leaves FROM ledger.blocks"
+)
+_NAMES = ("height", "from_xid", "to_xid", "journals", "root", "previous", "hash")
+
+
+def export_lines(connection: Connection, tenant_id: str) -> Iterator[str]:
+    """All sealed blocks with their journals, one JSON line each; a block at a time in memory."""
+    yield json.dumps({"format": EXPORT, "tenant_id": tenant_id})
+    heights = connection.execute("SELECT height FROM ledger.blocks ORDER BY height").fetchall()
+    for (height,) in heights:
+        block, leaves = _block(connection, height)
+        yield json.dumps({"block": block | {"leaves": [one.hex() for one in leaves]}})
+        for _, fields in _journals(connection, height):
+            yield json.dumps({"journal": fields})
+
+
+def receipt(connection: Connection, journal_id: str) -> dict[str, Any]:
+    """One journal with its proof; raises NotFound when it is unknown or not sealed yet."""
+    row = connection.execute("SELECT ledger.block_of(%s::uuid)", (journal_id,)).fetchone()
+    if row is None or row[0] is None:
+        raise NotFound("ledger.not_sealed", "no sealed block holds this journal")
+    block, leaves = _block(connection, row[0])
+    journals = _journals(connection, row[0])
+    position = next(i for i, (found, _) in enumerate(journals) if found == journal_id)
+    steps = proof(leaves, position)
+    return {
+        "format": RECEIPT,
+        "block": block,
+        "journal": journals[position][1],
+        "proof": [[side, other.hex()] for side, other in steps],
+    }
+
+
+def _block(connection: Connection, height: int) -> tuple[dict[str, Any], list[bytes]]:
+    row = connection.execute(f"{_BLOCK} WHERE height = %s", (height,)).fetchone()
+    if row is None:
+        raise NotFound("ledger.no_block", f"there is no block {height}")
+    size = len(leaf([]))
+    leaves = bytes(row[-1])
+    return dict(zip(_NAMES, row, strict=False)), [
+        leaves[start : start + size] for start in range(0, len(leaves), size)
+    ]
+
+
+def _journals(connection: Connection, height: int) -> list[tuple[str, list[str]]]:
+    rows = connection.execute("SELECT * FROM ledger.block_journals(%s)", (height,))
+    return [(str(journal), [field or "" for field in fields]) for journal, fields in rows]
