@@ -186,6 +186,18 @@ def of_psp(expected: Row, answer: Answer) -> list[str]:
     return [f"problem: {p}" for p in answer["problems"]]
 
 
+def of_mapped(expected: Row, answer: Answer) -> list[str]:
+    """A CSV by a profile: every row read, none with a problem."""
+    if "refused" in answer:
+        return [f"refused: {answer['refused']}: {answer['reason']}"]
+    found = [f"problem: {p}" for p in answer["problems"]]
+    if answer["entries"] != expected["rows"]:
+        found.append(f"{answer['entries']} rows, not {expected['rows']}")
+    return found + [
+        f"{s['account']} does not tie" for s in answer["statements"] if s["ties"] is False
+    ]
+
+
 def of_refusal(answer: Answer) -> list[str]:
     """A file that is wrong: refused, or flagged with a place and a reason."""
     if answer.get("refused"):

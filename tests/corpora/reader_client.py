@@ -30,12 +30,12 @@ class Reader:
     ) -> None:
         self._stop()
 
-    def read(self, path: Path) -> dict[str, Any]:
+    def read(self, path: Path, profile: dict[str, Any] | None = None) -> dict[str, Any]:
         """The figures of a file, ``{"refused": …}``, or ``{"died": …}`` for a broken limit."""
         process = self._running()
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(f"{path}\n")
+        process.stdin.write(f"{path}\t{json.dumps(profile)}\n" if profile else f"{path}\n")
         process.stdin.flush()
         line = process.stdout.readline()
         if line:

@@ -1,6 +1,6 @@
 """Reads files in a process of its own, under limits of memory and processor time.
 
-One path a line on standard input, one JSON object a line on standard output. The limits hold for
+One path a line on standard input (a tab and a profile as JSON may follow), one JSON object a line on standard output. The limits hold for
 the whole process: 256 MB of address space above what the interpreter and its modules take, and two
 seconds of processor time a file, which a busy machine does not use up. A file that breaks a limit
 ends the process; who asked sees the end of the output and says so.
@@ -18,7 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from pardna.formats import registry
+from pardna.formats.items import collect
 from pardna.formats.model import Origin, Parsed, Severity, Statement
+from pardna.formats.profile import Profile
+from pardna.formats.streaming import open_stream
 from pardna.runtime.errors import PardnaError
 
 MEMORY_MAX = 256 * 1024 * 1024
@@ -71,10 +74,15 @@ def _statement(statement: Statement) -> dict[str, Any]:
     }
 
 
-def answer(path: Path) -> dict[str, Any]:
+def answer(line: str) -> dict[str, Any]:
     """The figures of a file, or the code and words it is refused with."""
+    name, _, profile = line.partition("\t")
     try:
-        return figures(registry.parse(path.read_bytes(), ORIGIN))
+        if profile:
+            with Path(name).open("rb") as file:
+                chosen = Profile.model_validate_json(profile)
+                return figures(collect(*open_stream(file, ORIGIN, chosen)))
+        return figures(registry.parse(Path(name).read_bytes(), ORIGIN))
     except PardnaError as error:
         return {"refused": error.code, "reason": error.detail}
 
@@ -85,7 +93,7 @@ def _address_space() -> int:
 
 def main() -> None:
     """Answer until the input ends."""
-    for name in registry.READERS.values():
+    for name in (*registry.READERS.values(), "csv_profile", "fixed_width"):
         importlib.import_module(f"pardna.formats.{name}")
     if Path("/proc/self/statm").exists():
         limit = _address_space() + MEMORY_MAX
@@ -93,7 +101,7 @@ def main() -> None:
     for line in sys.stdin:
         spent = int(time.process_time()) + 1
         resource.setrlimit(resource.RLIMIT_CPU, (spent + SECONDS_MAX, resource.RLIM_INFINITY))
-        sys.stdout.write(json.dumps(answer(Path(line.rstrip("\n")))) + "\n")
+        sys.stdout.write(json.dumps(answer(line.rstrip("\n"))) + "\n")
         sys.stdout.flush()
 
 

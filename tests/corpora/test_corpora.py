@@ -11,6 +11,7 @@ import pytest
 from tests.corpora import expectations
 from tests.corpora.containers import documents
 from tests.corpora.known import FOREIGN, KNOWN, REWRITTEN
+from tests.corpora.profiles import PROFILES
 from tests.corpora.reader_client import Reader
 
 ROWS = expectations.rows()
@@ -85,6 +86,21 @@ def _differences(row: dict[str, Any], kind: str, reader: Reader, folder: Path) -
         elif (compare := _compare(kind)) is not None:
             found += compare(row.get("expected") or {}, answer)
     return found
+
+
+def test_mapped_csv_reads_as_expected(
+    reader: Reader, record_property: Callable[[str, Any], None]
+) -> None:
+    rows = [row for kind in ROWS.values() for row in kind if row["file"] in PROFILES]
+    if not rows:
+        pytest.skip("the corpora are not there")
+    wrong = {}
+    for row in rows:
+        answer = reader.read(expectations.CORPORA / row["file"], PROFILES[row["file"]])
+        if found := expectations.of_mapped(row["expected"], answer):
+            wrong[row["file"]] = found
+    record_property("corpus", ("csv by profile", len(rows) - len(wrong), 0, len(rows)))
+    assert wrong == {}
 
 
 @pytest.mark.parametrize("account", ["LT625883379695428516", "LT414319056143772570"])

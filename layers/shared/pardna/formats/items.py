@@ -32,11 +32,14 @@ def collect(name: str, items: Iterable[Item]) -> Parsed:
             case PaymentStatus():
                 statuses.append(item)
             case Statement():
-                whole = replace(
-                    item,
-                    transactions=(*item.transactions, *transactions),
-                    problems=(*item.problems, *problems),
+                own = [t for t in transactions if t.source == item.source]
+                others = [t for t in transactions if t.source != item.source]
+                statements.append(
+                    replace(
+                        item,
+                        transactions=(*item.transactions, *own),
+                        problems=(*item.problems, *problems),
+                    )
                 )
-                statements.append(whole)
-                transactions, problems = [], []
+                transactions, problems = others, []
     return Parsed(name, tuple(statements), tuple(transactions), tuple(statuses), tuple(problems))

@@ -1,0 +1,75 @@
+"""Any file as a stream of what it says: line formats of any size, others within their limits.
+
+A format whose module has ``stream`` is read from the file as it goes; XML and JSON documents are
+read whole, up to `pardna.formats.xml.BYTES_MAX`, and then handed out in the same order.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import BinaryIO, cast
+
+from pardna.formats import registry
+from pardna.formats.items import Item
+from pardna.formats.model import Origin, Parsed
+from pardna.formats.profile import Profile
+from pardna.runtime.errors import TooLarge
+
+#: Families whose module has ``stream(file, origin)``.
+STREAMED = frozenset({"bai2", "nacha"})
+WHOLE_MAX = 256 * 1024 * 1024
+_HEAD_BYTES = 64 * 1024
+
+
+def open_stream(
+    file: BinaryIO, origin: Origin, profile: Profile | None = None
+) -> tuple[str, Iterator[Item]]:
+    """The name of a seekable file's format, and its items; nothing is read twice but the encoding.
+
+    With a profile the file is read by it and not asked what it is. Raises UnreadableFile as the
+    readers do, here or while iterating, and TooLarge for a document that cannot be streamed.
+    """
+    if profile is not None:
+        module = importlib.import_module(f"pardna.formats.{profile_reader(profile)}")
+        return f"{profile.kind}:{profile.name}", module.stream(file, origin, profile)
+    file.seek(0)
+    head = file.read(_HEAD_BYTES)
+    whole = _starts_as_document(head)
+    data = head + file.read(WHOLE_MAX + 1 - len(head)) if whole else head
+    if len(data) > WHOLE_MAX:
+        raise TooLarge("format.too_large", f"such a document has at most {WHOLE_MAX} bytes")
+    family = registry.detect(data)
+    module = importlib.import_module(f"pardna.formats.{registry.READERS[family]}")
+    if family in STREAMED:
+        file.seek(0)
+        return str(getattr(module, "FORMAT", family)), module.stream(file, origin)
+    if not whole:
+        data += file.read(WHOLE_MAX + 1 - len(data))
+        if len(data) > WHOLE_MAX:
+            raise TooLarge("format.too_large", f"such a file has at most {WHOLE_MAX} bytes")
+    parsed = cast(Parsed, module.read(data, origin))
+    return parsed.format, items_of(parsed)
+
+
+def profile_reader(profile: Profile) -> str:
+    """The module that reads files of this kind of profile."""
+    return "fixed_width" if profile.kind == "fixed_width" else "csv_profile"
+
+
+def items_of(parsed: Parsed) -> Iterator[Item]:
+    """What was read whole, in the order of a stream."""
+    for statement in parsed.statements:
+        yield from statement.transactions
+        yield from statement.problems
+        yield replace(statement, transactions=(), problems=())
+    yield from parsed.transactions
+    yield from parsed.statuses
+    yield from parsed.problems
+
+
+def _starts_as_document(head: bytes) -> bool:
+    """XML or JSON, which are detected by more than their beginning."""
+    bare = head.lstrip(b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n")
+    return bare.startswith((b"<", b"{", b"["))
