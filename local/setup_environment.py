@@ -7,6 +7,7 @@ newer one if it has to. Needs nothing but that Python and a package index. Does 
 that quickly, when the environments already match the lock files.
 """
 
+import glob
 import hashlib
 import os
 import shutil
@@ -36,6 +37,7 @@ def main():
         (PRODUCT, PRODUCT_LOCK, product),
     )
     if all(stamped(folder, lock) for folder, lock, _ in environments):
+        own_code()
         return 0
     started = time.time()
     print("Installing what the project needs (once)", flush=True)
@@ -47,6 +49,7 @@ def main():
         with open(os.path.join(folder, ".stamp"), "w") as out:
             out.write(digest(lock))
         print(f"  ok {os.path.relpath(folder, ROOT):<34}{time.time() - begun:6.1f} s", flush=True)
+    own_code()
     print(f"Installed in {time.time() - started:.0f} s", flush=True)
     return 0
 
@@ -96,6 +99,26 @@ def product():
     """`.venv`, the one that everyday work happens in."""
     fresh(PRODUCT)
     sync(PRODUCT, PRODUCT_LOCK)
+
+
+def own_code():
+    """Let `.venv` find the product where it stands, and give it the command `pardna`."""
+    for packages in glob.glob(os.path.join(PRODUCT, "lib", "python3*", "site-packages")):
+        # Relative to that folder, so that the repository may be moved.
+        keep(os.path.join(packages, "pardna.pth"), "../../../../layers/shared\n")
+    script = os.path.join(PRODUCT, "bin", "pardna")
+    keep(script, '#!/bin/sh\nexec "$(dirname "$0")/python" -m pardna "$@"\n')
+    os.chmod(script, 0o755)
+
+
+def keep(path, content):
+    """Write a file unless it says that already."""
+    if os.path.exists(path):
+        with open(path) as there:
+            if there.read() == content:
+                return
+    with open(path, "w") as out:
+        out.write(content)
 
 
 def fresh(folder):
