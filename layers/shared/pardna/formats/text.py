@@ -30,6 +30,8 @@ def clean(text: str | None, length: int = TEXT_MAX) -> str:
     """One line without control characters, in composed form (NFC), at most `length` long."""
     if not text:
         return ""
+    if text.isascii() and text.isprintable():
+        return " ".join(text.split())[:length].strip()
     printable = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
     return " ".join(unicodedata.normalize("NFC", printable).split())[:length].strip()
 

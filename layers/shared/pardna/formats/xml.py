@@ -27,7 +27,13 @@ def child(element: Any, path: str) -> Any:
     for name in path.split("/"):
         if element is None:
             return None
-        element = next((c for c in element if local(c) == name), None)
+        for candidate in element:
+            tag = candidate.tag
+            if tag == name or (isinstance(tag, str) and tag.endswith(f"}}{name}")):
+                element = candidate
+                break
+        else:
+            return None
     return element
 
 

@@ -1,13 +1,17 @@
 """The transaction store in PostgreSQL: heads under row locks, versions, quarantine, outbox.
 
-How ten writers of one identity stay in line. First every identity of the batch is inserted, in id
-order, with ON CONFLICT DO NOTHING: a writer that meets another's uncommitted row waits for it.
+How ten writers of one identity stay in line. First every identity that is not there is inserted, in
+id order, with ON CONFLICT DO NOTHING: a writer that meets another's uncommitted row waits for it.
 Only then are the rows that existed locked, in id order too. A writer that holds a row lock thus
-never waits for an insert, so two writers cannot wait for each other. Both passes work on arrays.
+never waits for an insert, so two writers cannot wait for each other.
+
+Rows travel as one JSON document per statement (`jsonb_to_recordset`): escaping thousands of JSON
+texts for arrays would cost more than everything else together.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -55,20 +59,27 @@ def record_in(
     refuse = refused or _raise
     wanted = _by_identity(tenant_id, transactions, refuse)
     ids = sorted(wanted)
-    created: set[str] = set()
+    known: dict[str, tuple[int, str]] = {}
     for chunk in _chunks(ids):
+        known |= _peek(connection, tenant_id, chunk)
+    # Heads only ever learn: one that says the same now needs neither lock nor merge.
+    same = {i for i, (_, digest) in known.items() if digest == wanted[i].content_hash}
+    results = [Recorded(wanted[i], known[i][0], Outcome.UNCHANGED) for i in same]
+    created: set[str] = set()
+    for chunk in _chunks([i for i in ids if i not in known]):
         created |= _insert_heads(connection, [wanted[i] for i in chunk])
-    results = [Recorded(wanted[i], 1, Outcome.NEW) for i in ids if i in created]
+    results += [Recorded(wanted[i], 1, Outcome.NEW) for i in created]
     previous: dict[str, Transaction] = {}
-    for chunk in _chunks([i for i in ids if i not in created]):
+    for chunk in _chunks([i for i in ids if i not in created and i not in same]):
         for head in _lock_heads(connection, tenant_id, chunk):
             step = _advance(head, wanted[head.transaction_id], refuse)
             results.append(step)
             if step.outcome is Outcome.CHANGED:
                 previous[step.transaction_id] = head.transaction
+    results.sort(key=lambda r: r.transaction_id)
     _update_heads(connection, [r for r in results if r.outcome is Outcome.CHANGED])
-    _announce(connection, results, previous, correlation_id, clock)
-    return sorted(results, key=lambda r: r.transaction_id)
+    _announce(connection, tenant_id, results, previous, correlation_id, clock)
+    return results
 
 
 def _raise(_: Transaction, error: InvalidInput) -> None:
@@ -106,58 +117,90 @@ def _advance(head: Recorded, new: Transaction, refuse: Refused) -> Recorded:
 
 
 _COLUMNS = (
-    ("kind", "text", lambda t: t.kind.value),
-    ("amount_minor", "bigint", lambda t: t.amount_minor),
-    ("gross_minor", "bigint", lambda t: t.gross_minor),
-    ("fee_minor", "bigint", lambda t: t.fee_minor),
-    ("net_minor", "bigint", lambda t: t.net_minor),
-    ("occurred_at", "timestamptz", lambda t: t.occurred_at),
-    ("value_date", "date", lambda t: t.value_date),
-    ("batch_id", "text", lambda t: t.batch_id),
-    ("content_hash", "text", lambda t: t.content_hash),
-    ("body", "jsonb", lambda t: Jsonb(to_dict(t))),
-)  # type: tuple[tuple[str, str, Callable[[Transaction], Any]], ...]
+    ("kind", "text"),
+    ("amount_minor", "bigint"),
+    ("gross_minor", "bigint"),
+    ("fee_minor", "bigint"),
+    ("net_minor", "bigint"),
+    ("occurred_at", "timestamptz"),
+    ("value_date", "date"),
+    ("batch_id", "text"),
+    ("content_hash", "text"),
+    ("body", "jsonb"),
+)
 _IDENTITY = (
-    ("tenant_id", "text", lambda t: t.tenant_id),
-    ("transaction_id", "uuid", lambda t: t.transaction_id),
-    ("source", "text", lambda t: t.source),
-    ("external_id", "text", lambda t: t.external_id),
-    ("side", "text", lambda t: t.side.value),
-    ("currency", "text", lambda t: t.currency),
-)  # type: tuple[tuple[str, str, Callable[[Transaction], Any]], ...]
-_ALL = _IDENTITY + _COLUMNS
-_NAMES = ", ".join(name for name, _, _ in _COLUMNS)
+    ("tenant_id", "text"),
+    ("transaction_id", "uuid"),
+    ("source", "text"),
+    ("external_id", "text"),
+    ("side", "text"),
+    ("currency", "text"),
+    ("version", "integer"),
+)
+_NAMES = ", ".join(name for name, _ in _IDENTITY + _COLUMNS)
+_SAID = (
+    "jsonb_to_recordset(%s::jsonb)"
+    f" AS said ({', '.join(f'{name} {kind}' for name, kind in _IDENTITY + _COLUMNS)})"
+)
 # Column names and types are this module's own constants; every value is a parameter.
 _INSERT = (
-    f"INSERT INTO platform.transactions ({', '.join(n for n, _, _ in _ALL)}, version)"  # noqa: S608
-    f" SELECT *, 1 FROM unnest({', '.join(f'%s::{kind}[]' for _, kind, _ in _ALL)})"
-    " ON CONFLICT DO NOTHING RETURNING transaction_id::text"
+    f"INSERT INTO platform.transactions ({_NAMES}) SELECT {_NAMES} FROM {_SAID}"  # noqa: S608
+    " ORDER BY transaction_id ON CONFLICT DO NOTHING RETURNING transaction_id::text"
 )
 _UPDATE = (
-    f"UPDATE platform.transactions AS head SET version = said.version, recorded_at = now(),"  # noqa: S608
-    f" {', '.join(f'{name} = said.{name}' for name, _, _ in _COLUMNS)}"
-    f" FROM unnest(%s::text[], %s::uuid[], %s::integer[],"
-    f" {', '.join(f'%s::{kind}[]' for _, kind, _ in _COLUMNS)})"
-    f" AS said (tenant_id, transaction_id, version, {_NAMES})"
+    "UPDATE platform.transactions AS head SET version = said.version, recorded_at = now(),"  # noqa: S608
+    f" {', '.join(f'{name} = said.{name}' for name, _ in _COLUMNS)} FROM {_SAID}"
     " WHERE head.tenant_id = said.tenant_id AND head.transaction_id = said.transaction_id"
+)
+_PEEK = (
+    "SELECT transaction_id::text, version, content_hash FROM platform.transactions"
+    " WHERE tenant_id = %s AND transaction_id = ANY(%s::uuid[])"
 )
 _LOCK = (
     "SELECT version, body FROM platform.transactions"
     " WHERE tenant_id = %s AND transaction_id = ANY(%s::uuid[])"
     " ORDER BY transaction_id FOR UPDATE"
 )
+# What a head says now, it says as a version too.
 _VERSIONS = (
     "INSERT INTO platform.transaction_versions"
     " (tenant_id, transaction_id, version, content_hash, body, raw_sha256, raw_position)"
-    " SELECT * FROM unnest(%s::text[], %s::uuid[], %s::integer[], %s::text[], %s::jsonb[],"
-    " %s::text[], %s::text[])"
+    " SELECT tenant_id, transaction_id, version, content_hash, body,"
+    " body ->> 'raw_sha256', body ->> 'raw_position' FROM platform.transactions"
+    " WHERE tenant_id = %s AND transaction_id = ANY(%s::uuid[])"
 )
+
+
+def _rows(recorded: Iterable[Recorded]) -> str:
+    """Heads as one JSON document, in the shape of `_SAID`."""
+    rows = []
+    for r in recorded:
+        body = to_dict(r.transaction)
+        row = {name: body.get(name) for name, _ in _IDENTITY + _COLUMNS}
+        rows.append(
+            row
+            | {
+                "transaction_id": r.transaction_id,
+                "version": r.version,
+                "content_hash": r.transaction.content_hash,
+                "body": body,
+            }
+        )
+    return json.dumps(rows, ensure_ascii=False)
+
+
+def _peek(
+    connection: Connection[Any], tenant_id: str, ids: Sequence[str]
+) -> dict[str, tuple[int, str]]:
+    """Version and content hash of the heads that are there."""
+    rows = connection.execute(_PEEK, (tenant_id, list(ids)))
+    return {row[0]: (row[1], row[2]) for row in rows}
 
 
 def _insert_heads(connection: Connection[Any], transactions: Sequence[Transaction]) -> set[str]:
     """Insert the identities that are not there; returns the ids of those."""
-    arrays = [[read(t) for t in transactions] for _, _, read in _ALL]
-    return {row[0] for row in connection.execute(_INSERT, arrays)}
+    rows = _rows(Recorded(t, 1, Outcome.NEW) for t in transactions)
+    return {row[0] for row in connection.execute(_INSERT, (rows,))}
 
 
 def _lock_heads(
@@ -169,18 +212,12 @@ def _lock_heads(
 
 def _update_heads(connection: Connection[Any], changed: Sequence[Recorded]) -> None:
     for chunk in _chunks(changed):
-        said = [r.transaction for r in chunk]
-        arrays: list[list[Any]] = [
-            [t.tenant_id for t in said],
-            [t.transaction_id for t in said],
-            [r.version for r in chunk],
-        ]
-        arrays += [[read(t) for t in said] for _, _, read in _COLUMNS]
-        connection.execute(_UPDATE, arrays)
+        connection.execute(_UPDATE, (_rows(chunk),))
 
 
 def _announce(
     connection: Connection[Any],
+    tenant_id: str,
     results: Sequence[Recorded],
     previous: dict[str, Transaction],
     correlation_id: str,
@@ -190,18 +227,7 @@ def _announce(
     now = iso(clock())
     said = [r for r in results if r.outcome in (Outcome.NEW, Outcome.CHANGED)]
     for chunk in _chunks(said):
-        connection.execute(
-            _VERSIONS,
-            (
-                [r.transaction.tenant_id for r in chunk],
-                [r.transaction_id for r in chunk],
-                [r.version for r in chunk],
-                [r.transaction.content_hash for r in chunk],
-                [Jsonb(to_dict(r.transaction)) for r in chunk],
-                [r.transaction.raw_sha256 for r in chunk],
-                [r.transaction.raw_position for r in chunk],
-            ),
-        )
+        connection.execute(_VERSIONS, (tenant_id, [r.transaction_id for r in chunk]))
         append(
             connection,
             [
