@@ -118,7 +118,11 @@ def _tell_payments(
     tenant_id: str, said: Sequence[tuple[str, str, str, str]], correlation_id: str
 ) -> None:
     """Payments are above ingestion: only this root knows them, and only when a bank answers."""
-    from pardna.payments.model import PaymentStatus
+    from pardna.formats.model import PaymentStatus
     from pardna.payments.wiring import payment_statuses
 
-    payment_statuses().apply(tenant_id, [PaymentStatus(*one) for one in said], correlation_id)
+    statuses = [
+        PaymentStatus(message_id, status, end_to_end_id, reason_code=reason)
+        for message_id, status, end_to_end_id, reason in said
+    ]
+    payment_statuses().apply(tenant_id, statuses, correlation_id)
