@@ -60,7 +60,7 @@ PYNAMODB = {
 
 @cache
 def actions_of(name: str) -> frozenset[str]:
-    """IAM actions that a module's calls may take."""
+    """IAM actions that a module's calls may take, and those of its package's that it builds on."""
     path = LAYER / (name.replace(".", "/") + ".py")
     if not path.exists():
         return frozenset()
@@ -76,6 +76,11 @@ def actions_of(name: str) -> frozenset[str]:
             word = node.value
         found |= ACTIONS.get(word, set()) | IN_TRANSACTIONS.get(word, set())
         found |= PYNAMODB.get(word, set()) if mapped else set()
+    package = name.rpartition(".")[0]
+    beside = {m for m, _ in imports_of(tree).values() if m.startswith(f"{package}.")} - {name}
+    technology = name.rpartition(".")[2].split("_")[0]
+    for other in sorted(m for m in beside if m.rpartition(".")[2].startswith(technology)):
+        found |= actions_of(other)
     return frozenset(found)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -12,6 +13,10 @@ import pytest
 from tests.template.reading import MACHINES, ROOT, TOOLS
 
 TEMPLATES = ["template.yaml", *sorted(f"stacks/{p.name}" for p in (ROOT / "stacks").glob("*.yaml"))]
+
+ANY_ARN = "arn:aws:lambda:us-east-1:123456789012:function"
+#: Part of the Amazon States Language, and required by Step Functions, but not in statelint's rules.
+UNKNOWN_TO_STATELINT = ('"ReaderConfig": {"InputType": "JSON"},',)
 
 
 def run(tool: str, *arguments: str) -> str:
@@ -61,8 +66,15 @@ def test_checkov_finds_nothing_that_has_no_reason(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(MACHINES.glob("*.asl.json")), ids=lambda p: p.name)
-def test_statelint_finds_nothing_in_the_definition(path: Path) -> None:
-    run("statelint", str(path))
+def test_statelint_finds_nothing_in_the_definition(path: Path, tmp_path: Path) -> None:
+    """As deployed: it looks at resources too, so placeholders must be names of something."""
+    filled = re.sub(r"\$\{(\w+)\}", rf"{ANY_ARN}:\1", path.read_text())
+    for known in UNKNOWN_TO_STATELINT:
+        filled = filled.replace(known, "")
+    deployed = tmp_path / path.name
+    deployed.write_text(filled)
+
+    run("statelint", str(deployed))
 
 
 def test_every_exception_from_checkov_says_why() -> None:
