@@ -37,7 +37,9 @@ def a_leg(transaction_id: str, side: str, kind: str, amount_minor: int, batch_id
 
 def a_match(match_id: str, level: int, *legs: Leg, pair: str = "internal~psp") -> MatchLine:
     """A committed match with one reason."""
-    return MatchLine(match_id, pair, level, "some-rule-1", "1", legs, ("They say the same.",))
+    return MatchLine(
+        match_id, pair, level, "some-rule-1", "1", legs, "They say the same.", ("amount: exact",)
+    )
 
 
 def a_report(
@@ -62,7 +64,7 @@ def a_report(
         contributions=(
             ContributionLine(
                 "con_1", "t1", member, "1", jmd(500_000), date(2026, 11, 21), "paid",
-                (RailPayment("Card", jmd(500_000), AT, "ch_1", "t2"),),
+                (RailPayment("Card", jmd(500_000), AT, date(2026, 11, 21), "ch_1", "t2"),),
             ),
             ContributionLine(
                 "con_2", "t6", "Delroy Grant", "2", jmd(500_000), date(2026, 11, 21), "pending"

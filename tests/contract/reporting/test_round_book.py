@@ -59,8 +59,8 @@ def test_our_own_side_of_each_hand_is_a_known_record(hall: Hall, circle: Circle)
 
 def test_a_paid_draw_shows_its_payment(hall: Hall, circle: Circle) -> None:
     hall.match(circle, 1, [1, 2, 3, 4, 5])
-    hall.circles.check_funding(TENANT, circle.circle_id, 1)
-    draw = hall.circles.compute_draw(TENANT, circle.circle_id, 1, "ann", "t")
+    hall.rounds.check_funding(TENANT, circle.circle_id, 1)
+    draw = hall.rounds.compute_draw(TENANT, circle.circle_id, 1, "ann", "t")
     batch_id = hall.pay(draw.payment_id)
     book = a_book(hall)
 

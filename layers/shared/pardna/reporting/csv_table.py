@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from datetime import date, datetime
 
 from pardna.money.model import Money
 from pardna.reporting.model import RoundReport
@@ -57,14 +58,13 @@ def _rows(report: RoundReport) -> Iterator[Row]:
         for payment in line.payments:
             yield _row(
                 "payment", line.contribution_id, line.member, payment.rail, "received",
-                payment.amount, iso(payment.paid_at) if payment.paid_at else "", payment.reference,
+                payment.amount, _when(payment.paid_at, payment.paid_on), payment.reference,
             )  # fmt: skip
     for match in report.matches:
         for leg in match.legs:
             yield _row(
                 "match", match.match_id, leg.side, leg.kind, f"level {match.level}", leg.amount,
-                iso(leg.occurred_at) if leg.occurred_at else "", leg.external_id,
-                f"{match.rule}: {' '.join(match.why)}",
+                _when(leg.occurred_at, leg.on), leg.name, f"{match.rule}: {match.why}",
             )  # fmt: skip
     yield from _open_rows(report)
     yield from _draw_rows(report)
@@ -74,7 +74,7 @@ def _open_rows(report: RoundReport) -> Iterator[Row]:
     for found in report.breaks:
         yield _row(
             "break", found.break_id, found.break_class, found.severity, found.status, found.amount,
-            found.since, ", ".join(leg.external_id for leg in found.legs), found.reason,
+            found.since, ", ".join(leg.name for leg in found.legs), found.reason,
         )  # fmt: skip
     for item in report.open_items:
         yield _row(
@@ -100,8 +100,15 @@ def _draw_rows(report: RoundReport) -> Iterator[Row]:
     for step in draw.steps:
         yield _row(
             "draw step", draw.draw_id, step.by, step.title,
-            when=iso(step.at) if step.at else "", explanation=step.detail,
+            when=_when(step.at, step.on), explanation=step.detail,
         )  # fmt: skip
+
+
+def _when(at: datetime | None, on: date | None) -> str:
+    """An instant in UTC, or where only the day is known, the day."""
+    if at is not None:
+        return iso(at)
+    return on.isoformat() if on else ""
 
 
 def _row(

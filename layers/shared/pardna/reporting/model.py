@@ -15,11 +15,15 @@ from pardna.money.model import Money
 
 @dataclass(frozen=True, slots=True)
 class RailPayment:
-    """Money that arrived for a contribution, as the outside world recorded it."""
+    """Money that arrived for a contribution, as the outside world recorded it.
+
+    A card payment has its moment; a bank's line has a day and no time.
+    """
 
     rail: str
     amount: Money
     paid_at: datetime | None
+    paid_on: date | None
     reference: str
     transaction_id: str
 
@@ -45,7 +49,10 @@ class ContributionLine:
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """One record of one side: our books, the card processor or the bank."""
+    """One record of one side: our books, the card processor or the bank.
+
+    `occurred_at` is None where only the day (`on`) is known, as with banks' lines.
+    """
 
     transaction_id: str
     side: str
@@ -55,11 +62,17 @@ class Leg:
     amount: Money
     occurred_at: datetime | None = None
     batch_id: str = ""
+    on: date | None = None
+
+    @property
+    def name(self) -> str:
+        """What people call it: an external id without what only makes it unique."""
+        return self.external_id.partition("|")[0]
 
 
 @dataclass(frozen=True, slots=True)
 class MatchLine:
-    """Legs that are the same money; `why` is the explanation, one sentence each."""
+    """Legs that are the same money; `why` says it in a sentence, `weighed` what spoke for it."""
 
     match_id: str
     pair: str
@@ -67,7 +80,8 @@ class MatchLine:
     rule: str
     confidence: str
     legs: tuple[Leg, ...]
-    why: tuple[str, ...]
+    why: str
+    weighed: tuple[str, ...] = ()
     variance: Money | None = None
 
 
@@ -130,6 +144,7 @@ class Step:
     detail: str = ""
     by: str = ""
     at: datetime | None = None
+    on: date | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,7 +144,7 @@ def _payment_cells(payment: RailPayment) -> list[Child]:
     return [
         payment.rail,
         str(payment.amount),
-        words.moment(payment.paid_at),
+        words.moment_or_day(payment.paid_at, payment.paid_on),
         tag("code", payment.reference),
     ]
 
@@ -168,16 +168,20 @@ def _matches(report: RoundReport) -> Markup:
 
 def _match(match: MatchLine) -> Markup:
     between = words.PAIRS.get(match.pair, match.pair)
-    notes = [tag("li", reason) for reason in match.why]
+    notes = [tag("p", match.why)]
     if match.variance is not None and match.variance.amount_minor:
-        notes.append(tag("li", f"The difference of {match.variance} was posted by the rule."))
+        notes.append(tag("p", f"The difference of {match.variance} was posted by the rule."))
     confidence = f" · confidence {match.confidence}" if match.confidence else ""
     return tag(
         "article",
         tag("h4", f"{between[:1].upper()}{between[1:]}", tag("code", match.match_id)),
         _legs(match.legs),
-        tag("ul", *notes) if notes else "",
-        tag("p", f"Rule {match.rule}{confidence}", class_="quiet"),
+        *notes,
+        tag(
+            "p",
+            " · ".join((f"Rule {match.rule}{confidence}", *match.weighed)),
+            class_="quiet small",
+        ),
         class_="card",
     )
 
@@ -191,7 +195,7 @@ def _legs(legs: Iterable[Leg]) -> Markup:
                 tag(
                     "span",
                     f"{words.SIDES.get(leg.side, leg.side)}: {words.word(leg.kind).lower()} ",
-                    tag("code", leg.external_id),
+                    tag("code", leg.name),
                 ),
                 tag("span", str(leg.amount), class_="number"),
             )
@@ -318,7 +322,11 @@ def _draw(report: RoundReport) -> Markup:
                     tag("strong", step.title),
                     " · ".join(
                         part
-                        for part in (step.by, words.moment(step.at) if step.at else "", step.detail)
+                        for part in (
+                            step.by,
+                            words.moment_or_day(step.at, step.on) if step.at or step.on else "",
+                            step.detail,
+                        )
                         if part
                     ),
                 )

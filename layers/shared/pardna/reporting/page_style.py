@@ -17,7 +17,7 @@ header{padding-top:32px}
 h1{margin:.1em 0 .2em;font-size:clamp(1.6rem,4vw,2.3rem);line-height:1.15;text-wrap:balance}
 h2{margin:0 0 4px;font-size:1.2rem}
 h3{margin:20px 0 6px;font-size:1rem}
-p{margin:0 0 10px}.quiet{color:var(--quiet)}
+p{margin:0 0 10px}.quiet{color:var(--quiet)}.small{font-size:.86rem;margin:0;overflow-wrap:anywhere}
 .facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(180px,1fr));gap:12px;margin:18px 0 0;padding:0}
 .facts div{background:var(--paper);border:1px solid var(--line);border-radius:12px;padding:12px 16px}
 .facts dt{color:var(--quiet);font-size:.85rem}
@@ -43,7 +43,7 @@ background:var(--tint);color:var(--ink);white-space:nowrap}
 .card{border:1px solid var(--line);border-radius:12px;padding:12px 16px;margin:10px 0;break-inside:avoid}
 .card h4{margin:0 0 6px;font-size:.98rem;display:flex;flex-wrap:wrap;gap:4px 12px;justify-content:space-between}
 .card ul{margin:4px 0 0;padding-left:20px}.legs{list-style:none;padding:0!important}
-.legs li{display:flex;flex-wrap:wrap;gap:0 12px;justify-content:space-between;padding:3px 0;
+.legs{margin:0 0 8px!important}.legs li{display:flex;flex-wrap:wrap;gap:0 12px;justify-content:space-between;padding:3px 0;
 border-bottom:1px dotted var(--line)}.legs li:last-child{border:0}
 .open{border-left:4px solid var(--warn)}
 .steps{list-style:none;margin:10px 0 0;padding:0 0 0 18px;border-left:2px solid var(--line)}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC
+from datetime import UTC, time
+from typing import Any
 
 from pardna.database.session import Connection, Database
 from pardna.money.model import Money
@@ -40,7 +41,7 @@ _DRAW = """
 """
 _RECORDS = """
     SELECT transaction_id::text, side, source, kind, external_id, amount_minor, currency,
-           occurred_at, batch_id
+           occurred_at, batch_id, value_date
     FROM platform.transactions WHERE transaction_id = ANY(%s::uuid[])
 """
 _PAYOUTS = """
@@ -85,19 +86,7 @@ class PostgresRoundBook:
             return {}
         with self._database.transaction(tenant_id, PRINCIPAL) as connection:
             rows = connection.execute(_RECORDS, (list(transaction_ids),)).fetchall()
-        return {
-            row[0]: Leg(
-                transaction_id=row[0],
-                side=row[1],
-                source=row[2],
-                kind=row[3],
-                external_id=row[4],
-                amount=Money(row[5], row[6]),
-                occurred_at=row[7].astimezone(UTC),
-                batch_id=row[8],
-            )
-            for row in rows
-        }
+        return {row[0]: _leg(row) for row in rows}
 
     def payouts(self, tenant_id: str, batch_ids: Iterable[str]) -> Mapping[str, str]:
         """See `RoundBook`."""
@@ -106,6 +95,23 @@ class PostgresRoundBook:
             return {}
         with self._database.transaction(tenant_id, PRINCIPAL) as connection:
             return {row[0]: row[1] for row in connection.execute(_PAYOUTS, (wanted, wanted))}
+
+
+def _leg(row: tuple[Any, ...]) -> Leg:
+    moment = row[7].astimezone(UTC)
+    # Banks tell days: the midnight that stands for one is no time at which anything happened.
+    by_day = row[1] == "bank" and moment.time() == time(0)
+    return Leg(
+        transaction_id=row[0],
+        side=row[1],
+        source=row[2],
+        kind=row[3],
+        external_id=row[4],
+        amount=Money(row[5], row[6]),
+        occurred_at=None if by_day else moment,
+        batch_id=row[8],
+        on=row[9] or moment.date(),
+    )
 
 
 def _hands(connection: Connection, circle_id: str, round_number: int) -> list[Hand]:

@@ -9,7 +9,7 @@ from datetime import datetime
 from pardna.approvals.model import Approval
 from pardna.ledger.service import Ledger
 from pardna.matching.model import Pair, Status
-from pardna.matching.ports import BreakBook, MatchReader, StoredMatch
+from pardna.matching.ports import BreakBook, MatchReader, Member, StoredMatch
 from pardna.money.model import Money
 from pardna.reporting import csv_table, page, words
 from pardna.reporting.links import CONTENT_TYPES
@@ -229,9 +229,9 @@ class Reports:
             title = {"rejected": "Refused by the bank"}.get(draw.status, "Confirmed by the bank")
             steps.append(Step(title, detail, by="the bank", at=draw.changed_at))
         for leg in _others(draw_id, matches, records):
-            detail = f"{leg.amount} as {leg.external_id}"
+            detail = f"{leg.amount} as {leg.name}"
             steps.append(
-                Step("Debited in the bank's statement", detail, "the bank", leg.occurred_at)
+                Step("Debited in the bank's statement", detail, "the bank", leg.occurred_at, leg.on)
             )
         return DrawLine(
             draw.draw_id, draw.amount, draw.recipient, draw.status, draw.end_to_end_id, tuple(steps)
@@ -289,7 +289,8 @@ def _contribution(
             "Card" if leg.side == "psp" else "Bank transfer",
             leg.amount,
             leg.occurred_at,
-            leg.external_id,
+            leg.on,
+            leg.name,
             leg.transaction_id,
         )
         for leg in _others(hand.transaction_id, matches, records)
@@ -307,21 +308,7 @@ def _contribution(
 
 
 def _match_line(match: StoredMatch, records: Mapping[str, Leg]) -> MatchLine:
-    legs = tuple(
-        Leg(
-            member.transaction_id,
-            member.side.value,
-            member.source,
-            member.kind.value,
-            member.external_id,
-            Money(member.basis_minor, match.currency),
-            member.occurred_at,
-            records[member.transaction_id].batch_id if member.transaction_id in records else "",
-        )
-        for member in sorted(
-            match.members, key=lambda m: (m.side.value, m.kind.value, m.external_id)
-        )
-    )
+    members = sorted(match.members, key=lambda m: (m.side.value, m.kind.value, m.external_id))
     variance = Money(match.variance_minor, match.currency) if match.variance_minor else None
     return MatchLine(
         match.match_id,
@@ -329,23 +316,39 @@ def _match_line(match: StoredMatch, records: Mapping[str, Leg]) -> MatchLine:
         match.level,
         f"{match.rule_id} v{match.rule_version}",
         f"{match.confidence_bp // 100}.{match.confidence_bp % 100:02d} %",
-        legs,
-        tuple(_reasons(match.explanation)),
+        tuple(_member_leg(member, match.currency, records) for member in members),
+        str(match.explanation.get("sentence", "")),
+        tuple(_weighed(match.explanation)),
         variance,
     )
 
 
-def _reasons(explanation: Mapping[str, object]) -> list[str]:
-    """An explanation as sentences: its own first, then each signal that was weighed."""
-    found = [str(explanation.get("sentence", ""))]
+def _member_leg(member: Member, currency: str, records: Mapping[str, Leg]) -> Leg:
+    """The member as the match saw it, on its pair's basis, with what the record says besides."""
+    known = records.get(member.transaction_id)
+    return Leg(
+        member.transaction_id,
+        member.side.value,
+        member.source,
+        member.kind.value,
+        member.external_id,
+        Money(member.basis_minor, currency),
+        known.occurred_at if known else member.occurred_at,
+        known.batch_id if known else "",
+        known.on if known else member.occurred_at.date(),
+    )
+
+
+def _weighed(explanation: Mapping[str, object]) -> list[str]:
+    """Each signal that was weighed: ``amount: exact``."""
     signals = explanation.get("signals")
-    if isinstance(signals, list | tuple):
-        found += [
-            f"{words.word(str(one.get('name', '')))}: {one.get('value', '')}"
-            for one in signals
-            if isinstance(one, Mapping)
-        ]
-    return [sentence for sentence in found if sentence]
+    if not isinstance(signals, list | tuple):
+        return []
+    return [
+        f"{str(one.get('name', '')).replace('_', ' ').replace('.', ' ')}: {one.get('value', '')}"
+        for one in signals
+        if isinstance(one, Mapping)
+    ]
 
 
 def _what(leg: Leg | None) -> str:

@@ -58,6 +58,11 @@ def moment(at: datetime | None) -> str:
     return f"{day(local.date())}, {local:%H:%M}"
 
 
+def moment_or_day(at: datetime | None, on: date | None) -> str:
+    """The moment where it is known, else the day."""
+    return moment(at) if at is not None else day(on)
+
+
 def day(on: date | None) -> str:
     """A date: ``21 Nov 2026``; a dash when unknown. English whatever the machine's locale."""
     if on is None:
