@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from itertools import count
 
 import boto3
 from moto import mock_aws
 
+from pardna.matching.dynamodb import DynamoMatchState
+from pardna.matching.dynamodb_groups import GroupCommits
+from pardna.matching.dynamodb_table import MatchTable
 from pardna.matching.model import Explanation, Leg, Match, Pair, Status, legs_of
 from pardna.transactions.model import Kind, Reference, Side, Strength, Transaction
 
 TENANT = "kgn-one"
 TABLE = "match-table"
+GROUP_MAX = 4
 DAY = datetime(2026, 3, 2, 12, tzinfo=UTC)  # a Monday
 
 
@@ -92,6 +97,13 @@ def a_match(*members: Leg, level: int = 1, status: Status = Status.COMMITTED) ->
         rule_version=1, rules_hash="0" * 16, confidence_bp=10_000, status=status,
         explanation=Explanation("because the test says so"), members=tuple(members),
     )  # fmt: skip
+
+
+def small_groups(table: str, prefix: str) -> DynamoMatchState:
+    """Match state whose transactions hold few legs, so that small settlements are large groups."""
+    numbers, made = count(), MatchTable(table, "us-east-1")
+    groups = GroupCommits(made, lambda: DAY, lambda: f"{prefix}{next(numbers)}", GROUP_MAX)
+    return DynamoMatchState(made, groups, lambda: DAY)
 
 
 def day(iso: str) -> date:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from itertools import count
 
 import boto3
 import pytest
 
 from pardna.ledger.dynamodb import DynamoMatches
 from pardna.ledger.model import MatchedLeg
-from pardna.matching.dynamodb import DynamoMatchState, MatchTable
+from pardna.matching.dynamodb import DynamoMatchState
 from pardna.matching.model import Pair
 from pardna.runtime.errors import Unavailable
 from pardna.transactions.model import Kind, Side
@@ -25,6 +24,7 @@ from tests.support.matching import (
     legs,
     match_table,
     payout,
+    small_groups,
 )
 
 
@@ -36,10 +36,7 @@ def table() -> Iterator[str]:
 
 @pytest.fixture
 def state(table: str) -> DynamoMatchState:
-    numbers = count()
-    return DynamoMatchState(
-        MatchTable(table, "us-east-1"), lambda: DAY, lambda: f"t{next(numbers)}"
-    )
+    return small_groups(table, "t")
 
 
 @pytest.fixture

@@ -5,17 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 
 import pytest
 from botocore.client import BaseClient
 
-from pardna.matching.dynamodb import DynamoMatchState, MatchTable
+from pardna.matching.dynamodb import DynamoMatchState
 from pardna.matching.model import Match, Pair, Status
 from pardna.matching.ports import Committed, LegState
 from tests.fakes.match_state import FakeMatchState
 from tests.support.matching import (
-    DAY,
+    GROUP_MAX,
     TENANT,
     a_match,
     bank_line,
@@ -24,18 +23,15 @@ from tests.support.matching import (
     legs,
     match_table,
     payout,
+    small_groups,
     strong,
 )
 
 State = FakeMatchState | DynamoMatchState
-GROUP_MAX = 4
 
 
 def dynamo_state(table: str) -> DynamoMatchState:
-    numbers = count()
-    return DynamoMatchState(
-        MatchTable(table, "us-east-1"), lambda: DAY, lambda: f"t{next(numbers)}"
-    )
+    return small_groups(table, "t")
 
 
 @pytest.fixture(params=["fake", "dynamodb"])

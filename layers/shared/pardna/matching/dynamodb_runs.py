@@ -10,7 +10,7 @@ from typing import Any
 from pynamodb.exceptions import PutError
 
 from pardna.matching.breaks import updated
-from pardna.matching.dynamodb import MatchTable
+from pardna.matching.dynamodb_table import MatchTable
 from pardna.matching.items import Item, break_attributes, break_of
 from pardna.matching.model import Break
 from pardna.runtime import keys

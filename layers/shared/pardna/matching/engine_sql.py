@@ -127,6 +127,7 @@ WHERE diff = 0 OR abs(diff) <= greatest($tolerance, abs(left_minor) * $tolerance
 """
 
 #: A charge and the refund that gave all of it back: together they are nothing, to nobody's account.
+#: Not a refund that our books know as one of theirs: then each of the two has its counterpart.
 REVERSALS = """
 CREATE TABLE reversals AS
 WITH pairs AS (
@@ -135,7 +136,8 @@ WITH pairs AS (
     JOIN refs_r b ON b.currency = a.currency AND b.type = 'charge' AND b.value = a.value
     JOIN legs_r r ON r.leg = b.leg
     WHERE c.kind = 'charge' AND r.kind = 'refund' AND c.source = r.source
-      AND c.basis > 0 AND r.basis = -c.basis)
+      AND c.basis > 0 AND r.basis = -c.basis
+      AND r.leg NOT IN (SELECT r FROM identity_edges))
 SELECT charge, refund, any_value(value) AS value FROM pairs
 WHERE charge IN (SELECT charge FROM pairs GROUP BY charge HAVING count(DISTINCT refund) = 1)
   AND refund IN (SELECT refund FROM pairs GROUP BY refund HAVING count(DISTINCT charge) = 1)

@@ -14,8 +14,9 @@ from pardna.runtime.settings import settings
 if TYPE_CHECKING:
     from pardna.matching.completeness import CheckCompleteness
     from pardna.matching.consumer import StreamConsumer
-    from pardna.matching.dynamodb import DynamoMatchState, MatchTable
+    from pardna.matching.dynamodb import DynamoMatchState
     from pardna.matching.dynamodb_runs import DynamoBreakBook, DynamoRunBook
+    from pardna.matching.dynamodb_table import MatchTable
     from pardna.matching.online import MatchOnline
     from pardna.matching.runs import Reconciliation
     from pardna.matching.s3 import S3RunFiles
@@ -107,8 +108,9 @@ def tenant_ids() -> Iterable[str]:
 def match_state() -> DynamoMatchState:
     """Match state, and the reader of matches."""
     from pardna.matching.dynamodb import DynamoMatchState
+    from pardna.matching.dynamodb_groups import GroupCommits
 
-    return DynamoMatchState(_table(), utc_now, uuid7)
+    return DynamoMatchState(_table(), GroupCommits(_table(), utc_now, uuid7), utc_now)
 
 
 @cache
@@ -159,6 +161,6 @@ def _machine() -> ReconciliationMachine:
 
 @cache
 def _table() -> MatchTable:
-    from pardna.matching.dynamodb import MatchTable
+    from pardna.matching.dynamodb_table import MatchTable
 
     return MatchTable(settings().need("match_table"), settings().aws_region)
