@@ -13,9 +13,10 @@ from pardna.runtime.observability import observed
 
 
 @observed
-def handler(event: dict[str, Any], _context: Any) -> dict[str, int]:
+def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     """Stream batch or schedule. Returns how many events were sent."""
     records = event.get("Records")
     if records is None:
         return {"sent_count": wiring.publisher().sweep()}
-    return {"sent_count": wiring.publisher().publish(wiring.departed(records))}
+    sent = wiring.publisher().publish(wiring.departed(records))
+    return {"sent_count": sent, "batchItemFailures": []}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import date
 from threading import Lock
 
 from pardna.runtime.errors import InvalidInput, Unavailable
@@ -56,6 +57,18 @@ class MemoryTransactionStore:
     def deliveries(self, tenant_id: str, raw_sha256: str) -> list[Delivery]:
         found = [d for k, d in self.received.items() if k[0] == tenant_id and k[2] == raw_sha256]
         return sorted(found, key=lambda d: (d.received_at, d.source_id, d.name))
+
+    def closings(self, tenant_id: str, source: str, currency: str, day: date) -> set[int]:
+        ending = [
+            (s.to_date, s.closing_minor)
+            for (tenant, _, _, _), s in self.statements.items()
+            if (tenant, s.source, s.currency) == (tenant_id, source, currency)
+            and s.closing_minor is not None
+            and s.to_date is not None
+            and s.to_date <= day
+        ]
+        since = max((at for at, _ in ending if at < day), default=day)
+        return {closing for at, closing in ending if at >= since}
 
     def undelivered(self, tenant_id: str, hashes: Sequence[str]) -> set[str]:
         return set(hashes) - {k[2] for k in self.received if k[0] == tenant_id}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import permutations
 
 import pytest
@@ -135,3 +135,24 @@ def test_any_number_of_rows(store: TransactionStore, count: int) -> None:
     rows = tuple(charge(f"ch_{i}") for i in range(count))
     assert len(store.record(TENANT, "p", batch(*rows))) == count
     assert all(r.outcome is Outcome.UNCHANGED for r in store.record(TENANT, "p", batch(*rows)))
+
+
+def test_what_a_statement_may_open_with(store: TransactionStore) -> None:
+    def statement(number: int, closing: int, day: int, **changes: object) -> StatementRecord:
+        made = StatementRecord("ncb:1", f"S{number}", "JMD", 0, closing, closing, 1, RAW)
+        return replace(made, to_date=date(2026, 1, day), **changes)  # type: ignore[arg-type]
+
+    known = (
+        statement(1, 100, 3),
+        statement(2, 200, 5),
+        statement(3, 300, 6),
+        statement(4, 400, 7),
+        statement(5, 999, 6, source="ncb:2"),
+        statement(6, 888, 6, currency="USD"),
+    )
+    store.record(TENANT, "p", batch(statements=known))
+    assert store.closings(TENANT, "ncb:1", "JMD", date(2026, 1, 6)) == {200, 300}
+    assert store.closings(TENANT, "ncb:1", "JMD", date(2026, 1, 31)) == {400}
+    assert store.closings(TENANT, "ncb:1", "JMD", date(2026, 1, 3)) == {100}
+    assert store.closings(TENANT, "ncb:1", "JMD", date(2026, 1, 2)) == set()
+    assert store.closings("kgn-two", "ncb:1", "JMD", date(2026, 1, 31)) == set()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from datetime import timedelta
 
 import pytest
 
+from pardna.ingestion import normalise
 from pardna.ingestion.messages import each
 from pardna.ingestion.model import RawKey, receipt_id
 from pardna.ingestion.normalise import NormaliseObject, SweepRaw
@@ -107,6 +109,55 @@ def test_a_statement_in_a_foreign_currency_is_put_aside() -> None:
     home = Home()
     assert home.bring(GOOD.replace(b"JMD", b"USD")) is DeliveryStatus.QUARANTINED
     assert [r.code for r in home.store.rejected.values()] == ["statement.currency"]
+
+
+def a_day(day: int, opening: str, closing: str) -> bytes:
+    data = a_camt053(an_entry(reference=f"D{day}"), opening=opening, closing=closing)
+    dates = f"<FrToDt><FrDtTm>2026-02-{day:02d}T00:00:00Z</FrDtTm><ToDtTm>2026-02-{day:02d}T23:00:00Z</ToDtTm></FrToDt>"
+    return data.replace(b"</Id><Acct>", f"</Id>{dates}<Acct>".encode(), 1)
+
+
+def test_a_statement_that_is_missing_between_two_is_told_and_both_count() -> None:
+    home = Home()
+    assert home.bring(a_day(2, "0.00", "5000.00"), name="2.xml") is DeliveryStatus.ACCEPTED
+    assert home.bring(a_day(3, "5000.00", "10000.00"), name="3.xml") is DeliveryStatus.ACCEPTED
+    gap = home.bring(a_day(5, "15000.00", "20000.00"), name="5.xml")
+    assert gap is DeliveryStatus.ACCEPTED_WITH_WARNINGS
+    assert len(home.said) == 3
+    late = home.bring(a_day(4, "10000.00", "15000.00"), name="4.xml")
+    assert late is DeliveryStatus.ACCEPTED
+    codes = {p["code"] for d in home.store.received.values() for p in d.problems}
+    assert codes == {"statement.gap"}
+
+
+def test_every_write_of_normalising_is_on_the_list() -> None:
+    """A write that is added must be added to the numbered boundaries, and be safe to repeat."""
+    writes: list[str] = []
+    home = Home()
+
+    def noted(name: str, port: object, method: str) -> object:
+        class Noting:
+            def __getattr__(self, asked: str) -> object:
+                found = getattr(port, asked)
+                if callable(found) and asked == method:
+                    writes.append(name)
+                return found
+
+        return Noting()
+
+    home.normaliser = NormaliseObject(
+        home.raw,
+        MemorySources(a_bank_source()),
+        noted("2 store", home.store, "record"),  # type: ignore[arg-type]
+        noted("1 answers", home.answers, "apply"),  # type: ignore[arg-type]
+        noted("3 relay", home.relay, "drain"),  # type: ignore[arg-type]
+    )
+    home.bring(REPORT.format(version="03").encode())
+    assert writes == ["1 answers", "2 store", "3 relay"]
+    listed = normalise.__doc__ or ""
+    assert all(f"{n.split()[0]}. " in listed for n in writes)
+    source = inspect.getsource(normalise)
+    assert source.count("# boundary") == len(writes)
 
 
 def test_one_strong_reference_on_two_entries_is_told_and_both_count() -> None:

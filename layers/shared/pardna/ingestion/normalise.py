@@ -74,10 +74,19 @@ class NormaliseObject:
         except (InvalidInput, TooLarge) as error:
             refused = Problem(error.code, "file", error.detail)
             return self._record(key, receipt, correlation_id, Parsed(""), _refused(refused))
-        judged = judge(parsed, receipt.source_id, key.raw_sha256, profile.currency)
+        closings = self._closings(key.tenant_id, parsed)
+        judged = judge(parsed, receipt.source_id, key.raw_sha256, profile.currency, closings)
         if parsed.statuses:
             self.answers.apply(key.tenant_id, parsed.statuses, correlation_id)  # boundary 1
         return self._record(key, receipt, correlation_id, parsed, judged)
+
+    def _closings(self, tenant_id: str, parsed: Parsed) -> dict[int, set[int]]:
+        """Where each statement, by its place in the file, may begin."""
+        return {
+            place: self.store.closings(tenant_id, s.source, s.currency, s.from_date)
+            for place, s in enumerate(parsed.statements)
+            if s.from_date is not None and s.opening_minor is not None
+        }
 
     def _received_again(self, key: RawKey, receipt: Receipt, correlation_id: str) -> Normalised:
         """The same bytes under another name: known, and without effect."""

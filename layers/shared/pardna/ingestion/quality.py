@@ -8,8 +8,9 @@ up. What is merely odd (a balance that is missing, one reference on two entries)
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from pardna.formats.model import Parsed, Problem, Severity, Statement
 from pardna.transactions.model import Side, Strength, Transaction
@@ -30,7 +31,17 @@ class Judged:
     problems: tuple[Problem, ...]
 
 
-def judge(parsed: Parsed, source_id: str, raw_sha256: str, currency: str = "") -> Judged:
+#: Closing balances that a statement (by its place in the file) may open with; see `closings`.
+Closings = Mapping[int, Set[int]]
+
+
+def judge(
+    parsed: Parsed,
+    source_id: str,
+    raw_sha256: str,
+    currency: str = "",
+    closings: Closings = MappingProxyType({}),
+) -> Judged:
     """Decide what counts. `currency` is the source's, where it has only one."""
     good: list[Transaction] = list(parsed.transactions)
     problems: list[Problem] = list(parsed.problems)
@@ -41,6 +52,7 @@ def judge(parsed: Parsed, source_id: str, raw_sha256: str, currency: str = "") -
         if not any(p.severity is Severity.ERROR for p in against):
             good += statement.transactions
     problems += _repeated(good)
+    problems += _interrupted(parsed.statements, closings)
     errors = [p for p in problems if p.severity is Severity.ERROR]
     status = DeliveryStatus.ACCEPTED
     if problems:
@@ -86,6 +98,26 @@ def _against_whole(statement: Statement, currency: str) -> Iterator[Problem]:
             yield Problem(
                 "statement.contradicts_itself", statement.position, problem.reason, problem.field
             )
+
+
+def _interrupted(statements: Iterable[Statement], closings: Closings) -> Iterator[Problem]:
+    """Statements that do not open where the one before closed: one is missing, or comes later.
+
+    Each adds up by itself, so it counts; the gap is told.
+    """
+    in_file: dict[tuple[str, str], set[int]] = {}
+    for place, s in enumerate(statements):
+        before = in_file.setdefault((s.source, s.currency), set())
+        known = closings.get(place, frozenset()) | before
+        if known and s.opening_minor is not None and s.opening_minor not in known:
+            yield Problem(
+                "statement.gap",
+                s.position,
+                f"statement {s.statement_id} does not open where the one before closed",
+                severity=Severity.WARNING,
+            )
+        if s.closing_minor is not None:
+            before.add(s.closing_minor)
 
 
 def _repeated(transactions: Iterable[Transaction]) -> Iterator[Problem]:

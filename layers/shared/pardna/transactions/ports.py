@@ -137,6 +137,14 @@ class TransactionStore(Protocol):
         """Every receipt of these bytes, first received first."""
         ...
 
+    def closings(self, tenant_id: str, source: str, currency: str, day: date) -> set[int]:
+        """Closing balances (minor units) that a statement which opens on `day` may open with.
+
+        Those of statements of the account that end on that day (pages), or on the last day before
+        it that has one. Empty when nothing is known of the account yet.
+        """
+        ...
+
     def undelivered(self, tenant_id: str, hashes: Sequence[str]) -> set[str]:
         """Those of `hashes` that no delivery row names: raw bytes that were never parsed."""
         ...

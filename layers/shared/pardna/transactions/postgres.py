@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from datetime import date
 from typing import Any, TypeVar
 
 from psycopg import Connection
@@ -161,6 +162,14 @@ _LOCK = (
     " WHERE tenant_id = %s AND transaction_id = ANY(%s::uuid[])"
     " ORDER BY transaction_id FOR UPDATE"
 )
+_CLOSINGS = (
+    "SELECT closing_minor FROM platform.statements WHERE tenant_id = %(tenant)s"
+    " AND source = %(source)s AND currency = %(currency)s AND closing_minor IS NOT NULL"
+    " AND to_date <= %(day)s AND to_date >= coalesce("
+    "  (SELECT max(to_date) FROM platform.statements WHERE tenant_id = %(tenant)s"
+    "   AND source = %(source)s AND currency = %(currency)s AND closing_minor IS NOT NULL"
+    "   AND to_date < %(day)s), %(day)s)"
+)
 # What a head says now, it says as a version too.
 _VERSIONS = (
     "INSERT INTO platform.transaction_versions"
@@ -304,6 +313,13 @@ class PostgresTransactionStore:
             Delivery(a, b, c, d, e, DeliveryStatus(status), form, entries, tuple(problems))
             for a, b, c, d, e, status, form, entries, problems in rows
         ]
+
+    def closings(self, tenant_id: str, source: str, currency: str, day: date) -> set[int]:
+        """See `TransactionStore`."""
+        account = {"tenant": tenant_id, "source": source, "currency": currency, "day": day}
+        with self._database.transaction(tenant_id, "system:read") as connection:
+            rows = connection.execute(_CLOSINGS, account).fetchall()
+        return {row[0] for row in rows}
 
     def undelivered(self, tenant_id: str, hashes: Sequence[str]) -> set[str]:
         """See `TransactionStore`."""
