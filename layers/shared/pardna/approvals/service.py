@@ -103,9 +103,10 @@ class Approvals:
         return found
 
     def pending(self, tenant_id: str, after: str = "") -> tuple[list[Approval], str]:
-        """A page of what waits for somebody, oldest first, and the next page's `after`."""
+        """A page of what can still be decided, oldest first, and the next page's `after`."""
         page, following = self.book.open(tenant_id, after, PAGE)
-        return [a for a in page if a.status is Status.PENDING], following
+        now = self.clock()
+        return [a for a in page if a.status is Status.PENDING and now < a.decide_before], following
 
     def sweep(self, tenants: Tenants) -> int:
         """Tell every machine that waits for a decision that was made; returns how many."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import date, datetime
 from typing import Annotated, Literal
 
@@ -195,6 +196,6 @@ def round_number(text: str) -> int:
 
 def known_shape(circle_id: str) -> str:
     """A circle's id from a path; raises InvalidInput ``request.path``."""
-    if not (circle_id.isascii() and circle_id.startswith("cir-") and len(circle_id) <= 44):
+    if not re.fullmatch(r"cir-[0-9a-f]{20}", circle_id):
         raise InvalidInput("request.path", "this is not a circle's id")
     return circle_id

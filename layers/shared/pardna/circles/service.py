@@ -132,10 +132,9 @@ class StartRound:
             "poll_seconds": poll_seconds,
             "correlation_id": correlation_id,
         }
-        name = f"{circle_id}-r{number}"
+        # The tenant is part of the name: another tenant's circle id reaches no machine of theirs.
+        name = f"{tenant_id}-{circle_id}-r{number}"
         started = self.machine.start(name, document)
-        if started.get("tenant_id") != tenant_id:
-            raise Conflict("round.not_yours", "this round is another tenant's")
         return {
             "circle_id": circle_id,
             "round_number": number,

@@ -8,7 +8,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from pardna.runtime.errors import RefusedByRule, Unavailable
 
-_NEVER = {"MessageRejected", "BadRequestException", "InvalidParameter", "InvalidParameterException"}
+#: An address that no repetition makes better. Everything else (an unverified sender included)
+#: comes back, and after the queue's patience lies in its dead-letter queue, from where it is redriven.
+_NEVER = {"BadRequestException", "InvalidParameter", "InvalidParameterException"}
 
 
 class SesMail:
