@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from pardna.ingestion.dynamodb import DynamoSources
@@ -158,3 +159,33 @@ def test_a_profile_that_was_tampered_with_is_refused() -> None:
         with pytest.raises(InvalidInput):
             SourceProfile.from_dict(broken)
     assert Receipt("a", "sftp", "b", NOON).headers == {}
+
+
+class Racing:
+    """The edge: an S3 that says so many times that another is writing, then what it will."""
+
+    def __init__(self, races: int, then: str) -> None:
+        self.answers = ["ConditionalRequestConflict"] * races + [then]
+
+    def put_object(self, **_: object) -> None:
+        code = self.answers.pop(0)
+        if code:
+            raise ClientError({"Error": {"Code": code}}, "PutObject")
+
+
+def test_two_writers_of_the_same_bytes_end_with_one_object() -> None:
+    assert not S3RawStore(Racing(2, "PreconditionFailed"), "raw").put_once(TENANT, b"x", a_receipt()).created  # fmt: skip
+    assert S3RawStore(Racing(2, ""), "raw").put_once(TENANT, b"x", a_receipt()).created
+    with pytest.raises(Unavailable):
+        S3RawStore(Racing(9, ""), "raw").put_once(TENANT, b"x", a_receipt())
+
+
+def test_one_source_that_cannot_be_read_does_not_hide_the_others() -> None:
+    with mock_aws():
+        client = boto3.client("dynamodb")
+        table = make_directory_table(client)
+        sources = DynamoSources(client, table)
+        sources.put(a_bank_source())
+        broken = {"pk": "TENANT#kgn-two", "sk": "SOURCE#x", "kind": "source", "profile": "{"}
+        client.put_item(TableName=table, Item={k: {"S": v} for k, v in broken.items()})
+        assert [p.source_id for p in sources.by_channel("sftp")] == ["ncb"]

@@ -11,7 +11,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from pardna.ingestion.model import SourceProfile
 from pardna.runtime import keys
-from pardna.runtime.errors import NotFound, Unavailable
+from pardna.runtime.errors import NotFound, PardnaError, Unavailable
+from pardna.runtime.observability import count, logger
 
 
 class DynamoSources:
@@ -50,7 +51,7 @@ class DynamoSources:
                     ExpressionAttributeValues={":kind": {"S": "source"}},
                     **start,
                 )
-            found += [_profile(item) for item in answer["Items"]]
+            found += [p for item in answer["Items"] if (p := _readable(item)) is not None]
             if "LastEvaluatedKey" not in answer:
                 break
             start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
@@ -96,6 +97,16 @@ def _key(tenant_id: str, source_id: str) -> dict[str, Any]:
 
 def _profile(item: dict[str, Any]) -> SourceProfile:
     return SourceProfile.from_dict(json.loads(item["profile"]["S"]))
+
+
+def _readable(item: dict[str, Any]) -> SourceProfile | None:
+    """One source that cannot be read must not stop the others; it is counted."""
+    try:
+        return _profile(item)
+    except (PardnaError, KeyError, ValueError):
+        logger.error("Source unreadable", source=item.get("sk", {}).get("S", ""))
+        count("SourceUnreadable")
+        return None
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from pardna.runtime.clock import iso
 from pardna.runtime.errors import Conflict, NotFound, Unavailable
 
 _NAME_MAX = 300
+_RACES_MAX = 5
 _EXISTS = frozenset({"PreconditionFailed", "412"})
 _RACING = frozenset({"ConditionalRequestConflict", "409"})
 _MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
@@ -76,25 +77,31 @@ class S3RawStore:
             raise Unavailable("raw.unavailable", "the raw bucket did not answer") from error
 
     def _put(self, key: RawKey, data: bytes, receipt: Receipt) -> bool:
-        """Write unless it is there; True when it was written now."""
-        try:
-            self._client.put_object(
-                Bucket=self._bucket,
-                Key=str(key),
-                Body=data,
-                IfNoneMatch="*",
-                Metadata=_metadata(receipt),
-            )
-        except ClientError as error:
-            code = error.response.get("Error", {}).get("Code", "")
-            if code in _EXISTS:
-                return False
-            # Another writer is writing these very bytes; theirs or ours, one stands.
-            what = "is being written" if code in _RACING else "did not answer"
-            raise Unavailable("raw.unavailable", f"the raw object {what}") from error
-        except BotoCoreError as error:
-            raise Unavailable("raw.unavailable", "the raw bucket did not answer") from error
-        return True
+        """Write unless it is there; True when it was written now.
+
+        While another writer writes these very bytes S3 answers 409: theirs or ours, one will
+        stand, so it is asked again.
+        """
+        code = ""
+        for _ in range(_RACES_MAX):
+            try:
+                self._client.put_object(
+                    Bucket=self._bucket,
+                    Key=str(key),
+                    Body=data,
+                    IfNoneMatch="*",
+                    Metadata=_metadata(receipt),
+                )
+                return True
+            except ClientError as error:
+                code = error.response.get("Error", {}).get("Code", "")
+                if code in _EXISTS:
+                    return False
+                if code not in _RACING:
+                    raise Unavailable("raw.unavailable", "the raw bucket refused") from error
+            except BotoCoreError as error:
+                raise Unavailable("raw.unavailable", "the raw bucket did not answer") from error
+        raise Unavailable("raw.unavailable", "the raw object is being written by another")
 
     def _call(self, operation: str, key: RawKey) -> dict[str, Any]:
         try:
