@@ -26,9 +26,9 @@ class MemoryDepartures:
         self.items |= {e.event_id: (self._clock(), e) for e in new}
         return len(new)
 
-    def mark_published(self, envelope: Envelope) -> None:
+    def mark_published(self, envelopes: Sequence[Envelope]) -> None:
         self._maybe_fail()
-        self.published.add(envelope.event_id)
+        self.published |= {e.event_id for e in envelopes}
 
     def waiting(self, before: datetime, limit: int) -> list[Envelope]:
         return [e for i, (at, e) in self.items.items() if i not in self.published and at < before][

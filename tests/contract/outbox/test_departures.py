@@ -43,8 +43,8 @@ def test_what_departed_waits_until_it_is_published(departures: Departures) -> No
     assert {e.subject for e in departures.waiting(LATER, 10)} == {"s-1", "s-2"}
     assert len(departures.waiting(LATER, 1)) == 1
 
-    departures.mark_published(events[0])
-    departures.mark_published(events[0])
+    departures.mark_published([events[0]])
+    departures.mark_published([events[0]])
     assert departures.waiting(LATER, 10) == [events[1]]
 
 
@@ -52,7 +52,7 @@ def test_a_published_event_that_departs_again_is_not_published_again(
     departures: Departures,
 ) -> None:
     departures.depart([an_envelope()])
-    departures.mark_published(an_envelope())
+    departures.mark_published([an_envelope()])
     assert departures.depart([an_envelope()]) == 0
     assert departures.waiting(LATER, 10) == []
 
@@ -63,7 +63,7 @@ def test_a_published_event_expires() -> None:
         table = make_outbox_table(client)
         departures = DynamoDepartures(client, table, lambda: NOON)
         departures.depart([an_envelope()])
-        departures.mark_published(an_envelope())
+        departures.mark_published([an_envelope()])
         (item,) = client.scan(TableName=table)["Items"]
     assert int(item["expires_at"]["N"]) == int(NOON.timestamp()) + 7 * 86_400
     assert "unsent_pk" not in item

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -21,6 +21,7 @@ from pardna.runtime.events import Envelope
 #: A published event is kept this long, to be looked at.
 _KEPT = timedelta(days=7)
 _WORKERS = 8
+T = TypeVar("T")
 
 
 @contextmanager
@@ -43,31 +44,12 @@ class DynamoDepartures:
     def depart(self, envelopes: Sequence[Envelope]) -> int:
         """See `Departures`. Conditional puts, a few at a time."""
         with aws_answers("the outbox table"):
-            if len(envelopes) <= 1:
-                return sum(map(self._put, envelopes))
-            with ThreadPoolExecutor(min(_WORKERS, len(envelopes))) as pool:
-                return sum(pool.map(self._put, envelopes))
+            return sum(_a_few_at_a_time(self._put, envelopes))
 
-    def mark_published(self, envelope: Envelope) -> None:
-        """See `Departures`."""
-        now = self._clock()
+    def mark_published(self, envelopes: Sequence[Envelope]) -> None:
+        """See `Departures`. Updates, a few at a time."""
         with aws_answers("the outbox table"):
-            try:
-                self._client.update_item(
-                    TableName=self._table,
-                    Key=_key(envelope),
-                    UpdateExpression="SET published_at = :at, expires_at = :until"
-                    " REMOVE unsent_pk, unsent_sk",
-                    ConditionExpression="attribute_exists(pk)",
-                    ExpressionAttributeValues={
-                        ":at": {"S": iso(now)},
-                        ":until": {"N": str(int((now + _KEPT).timestamp()))},
-                    },
-                )
-            except ClientError as error:
-                # It expired, or somebody removed it: nothing is left to mark.
-                if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                    raise
+            _a_few_at_a_time(self._mark, envelopes)
 
     def waiting(self, before: datetime, limit: int) -> list[Envelope]:
         """See `Departures`. Asks each write shard of the index in turn."""
@@ -88,6 +70,25 @@ class DynamoDepartures:
                 )
             found += [Envelope.from_json(item["envelope"]["S"]) for item in answer["Items"]]
         return found
+
+    def _mark(self, envelope: Envelope) -> None:
+        now = self._clock()
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=_key(envelope),
+                UpdateExpression="SET published_at = :at, expires_at = :until"
+                " REMOVE unsent_pk, unsent_sk",
+                ConditionExpression="attribute_exists(pk)",
+                ExpressionAttributeValues={
+                    ":at": {"S": iso(now)},
+                    ":until": {"N": str(int((now + _KEPT).timestamp()))},
+                },
+            )
+        except ClientError as error:
+            # It expired, or somebody removed it: nothing is left to mark.
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
 
     def _put(self, envelope: Envelope) -> int:
         item = {
@@ -158,6 +159,14 @@ def envelopes_of(records: Iterable[Any], unreadable: Callable[[], None]) -> list
         except (KeyError, TypeError, InvalidInput):
             unreadable()
     return found
+
+
+def _a_few_at_a_time(action: Callable[[Envelope], T], envelopes: Sequence[Envelope]) -> list[T]:
+    """The action's results, in order; the first error once all have been tried."""
+    if len(envelopes) <= 1:
+        return [action(e) for e in envelopes]
+    with ThreadPoolExecutor(min(_WORKERS, len(envelopes))) as pool:
+        return list(pool.map(action, envelopes))
 
 
 def _key(envelope: Envelope) -> dict[str, Any]:

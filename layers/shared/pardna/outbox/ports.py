@@ -37,8 +37,11 @@ class Departures(Protocol):
         """
         ...
 
-    def mark_published(self, envelope: Envelope) -> None:
-        """The event has arrived where it goes; it may be forgotten after a while."""
+    def mark_published(self, envelopes: Sequence[Envelope]) -> None:
+        """The events have arrived where they go; they may be forgotten after a while.
+
+        Raises Unavailable; some may be marked then, and marking twice changes nothing.
+        """
         ...
 
     def waiting(self, before: datetime, limit: int) -> list[Envelope]:

@@ -112,10 +112,9 @@ class Publisher:
         if left:
             count("OutboxNotSent", len(left))
         sent = [e for e in batch if e.event_id not in left]
-        for envelope in sent:
-            try:
-                self.departures.mark_published(envelope)
-            except PardnaError as error:
-                # It went; the sweep sends it once more, which consumers expect.
-                logger.info("Departure not marked", error_code=error.code)
+        try:
+            self.departures.mark_published(sent)
+        except PardnaError as error:
+            # They went; the sweep sends them once more, which consumers expect.
+            logger.info("Departures not marked", error_code=error.code)
         return len(sent)
