@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from pardna.formats.registry import READERS
 from pardna.ingestion.model import SftpPlace, SourceProfile
@@ -30,6 +32,20 @@ class NewSftp(_Strict):
     in_dir: Short = "in"
     done_dir: Short = "done"
     include: tuple[Short, ...] = Field(default=("*",), max_length=20)
+
+    @field_validator("host_key")
+    @classmethod
+    def _is_a_public_key(cls, text: str) -> str:
+        """A pin that cannot be read is refused now, not at the first pull."""
+        for line in filter(str.strip, text.splitlines()):
+            kind, _, rest = line.partition(" ")
+            try:
+                blob = base64.b64decode(rest.split(" ")[0], validate=True)
+            except (binascii.Error, ValueError):
+                blob = b""
+            if not kind or blob[4 : 4 + int.from_bytes(blob[:4], "big")] != kind.encode():
+                raise ValueError("not a public key as known_hosts writes it")
+        return text
 
 
 class NewSource(_Strict):

@@ -1,0 +1,61 @@
+"""What callers may write down about a source."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncssh
+import pytest
+from pydantic import ValidationError
+
+from pardna.ingestion.model import SourceProfile
+from pardna.ingestion.requests import NewSource
+from pardna.runtime.errors import InvalidInput
+from tests.support.ingestion import TENANT
+
+KEY = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
+OWN = f"/pardna/local/{TENANT}/ncb"
+SFTP = {"host": "bank.example", "user": "pardna", "host_key": KEY, "secret_id": OWN}
+
+
+def body(**sftp: Any) -> NewSource:
+    fields = {
+        "source_id": "ncb",
+        "provider": "ncb",
+        "channels": ["sftp"],
+        "account": "ncb:404385912",
+    }
+    return NewSource.model_validate(fields | {"sftp": SFTP | sftp})
+
+
+def test_a_profile_is_written_as_it_is_read() -> None:
+    profile = body(host_key=f"{KEY}\n{KEY} comment").to_profile(TENANT, "local")
+    assert SourceProfile.from_dict(profile.to_dict()) == profile
+    assert profile.account_number == "404385912"
+    assert profile.origin("0" * 64).source("JNCB/404385912") == "ncb:404385912"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"host_key": "ssh-ed25519 not base64 at all"},
+        {"host_key": "ssh-rsa " + KEY.split()[1]},
+        {"host_key": "x" * 40},
+        {"port": 0},
+        {"host": ""},
+        {"host": "a\x00b"},
+        {"include": ["*"] * 21},
+    ],
+)
+def test_a_server_that_cannot_be_reached_safely_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        body(**wrong)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["/pardna/local/other/ncb", "/pardna/production/kgn-one/ncb", "/pardna/local/kgn-one-2/x", "x"],
+)
+def test_a_secret_of_somebody_else_is_never_named(secret: str) -> None:
+    with pytest.raises(InvalidInput, match=r"source\.secret"):
+        body(secret_id=secret).to_profile(TENANT, "local")
