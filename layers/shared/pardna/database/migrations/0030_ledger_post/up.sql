@@ -150,6 +150,7 @@ DECLARE
     me       CONSTANT text := app.tenant();
     n        CONSTANT integer := jsonb_array_length(journals);
     clock    timestamptz;
+    stem     text;
     docs     jsonb := journals;
     closed   timestamptz;
     reversing boolean;
@@ -183,10 +184,12 @@ BEGIN
     -- lock exclusively; the clock is read under it, so that nobody posts with a time from before.
     PERFORM pg_advisory_xact_lock_shared(hashtextextended('ledger.post:' || me, 0));
     clock := clock_timestamp();
+    stem := replace(ledger.uuid7(clock, 0)::text, '-', '');
     SELECT max(c.closed_until) INTO closed FROM ledger.closings c WHERE c.tenant_id = me;
     SELECT array_agg(sha256(convert_to('key:' || (d.value->>'key'), 'UTF8')) ORDER BY d.ordinality),
            array_agg(sha256(convert_to((d.value - 'key')::text, 'UTF8')) ORDER BY d.ordinality),
-           array_agg(ledger.uuid7(clock, d.ordinality::integer) ORDER BY d.ordinality),
+           array_agg((left(stem, 13) || lpad(to_hex(d.ordinality), 3, '0') || substr(stem, 17))::uuid
+                     ORDER BY d.ordinality),  -- as ledger.uuid7, the random part shared
            array_agg(coalesce((d.value->>'effective_at')::timestamptz, clock) ORDER BY d.ordinality),
            array_agg(d.value->>'reverses' ORDER BY d.ordinality)
     INTO j_digest, j_hash, j_id, j_effective, j_target
@@ -385,19 +388,26 @@ BEGIN
     WHERE j_code[t.ord] IS NULL;
 
     -- 7. Balances last, in id order: the hottest locks are held for the shortest time.
-    FOR r IN
+    -- Locked in one statement and updated in the next: its snapshot is younger than the locks, so it
+    -- sees what they waited for.
+    PERFORM FROM (SELECT DISTINCT t.account, t.shard
+                  FROM unnest(l_ord, l_account, l_shard) AS t(ord, account, shard)
+                  WHERE j_code[t.ord] IS NULL ORDER BY 1, 2) d
+    CROSS JOIN LATERAL (SELECT FROM ledger.balances b
+        WHERE b.tenant_id = me AND b.account_id = d.account AND b.shard = d.shard FOR UPDATE) held;
+    UPDATE ledger.balances b
+    SET debits_minor = b.debits_minor + d.debits, credits_minor = b.credits_minor + d.credits,
+        entries = b.entries + d.entries
+    FROM (
         SELECT t.account, t.shard, count(*) AS entries,
                coalesce(sum(t.amount) FILTER (WHERE t.amount > 0), 0)::bigint AS debits,
                coalesce(-sum(t.amount) FILTER (WHERE t.amount < 0), 0)::bigint AS credits
         FROM unnest(l_ord, l_account, l_shard, l_amount) AS t(ord, account, shard, amount)
-        WHERE j_code[t.ord] IS NULL
-        GROUP BY t.account, t.shard ORDER BY t.account, t.shard
-    LOOP
-        UPDATE ledger.balances b
-        SET debits_minor = b.debits_minor + r.debits, credits_minor = b.credits_minor + r.credits,
-            entries = b.entries + r.entries
-        WHERE b.tenant_id = me AND b.account_id = r.account AND b.shard = r.shard;
-    END LOOP;
+        WHERE j_code[t.ord] IS NULL GROUP BY t.account, t.shard
+    ) d
+    CROSS JOIN LATERAL (SELECT x.ctid AS place FROM ledger.balances x
+        WHERE x.tenant_id = me AND x.account_id = d.account AND x.shard = d.shard LIMIT 1) p
+    WHERE b.ctid = p.place;
 
     RETURN (
         SELECT jsonb_agg(CASE
