@@ -70,11 +70,15 @@ class MemoryFiles:
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self._put_before: set[str] = set()
 
     def put(self, key: str, content: bytes) -> bool:
-        if self.objects.setdefault(key, content) != content:
+        known = self.objects.setdefault(key, content)
+        if known != content:
             raise Conflict("payment.file_differs", "another file has this name")
-        return True
+        is_new = key not in self._put_before
+        self._put_before.add(key)
+        return is_new
 
     def read(self, key: str) -> bytes:
         if key not in self.objects:

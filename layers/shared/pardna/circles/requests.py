@@ -164,9 +164,13 @@ def _contact(new: NewContact) -> Contact:
 
 
 class Start(_Body):
-    """The body of a round's start: how often the machine looks whether the money is there."""
+    """The body of a round's start: how often the machine looks whether the money is there.
 
-    poll_seconds: Annotated[StrictInt, Field(ge=1, le=86_400)] = 900
+    An hour by default: an execution's history holds 25,000 events, nine a look, so that hourly
+    looks reach beyond the machine's own limit of 90 days.
+    """
+
+    poll_seconds: Annotated[StrictInt, Field(ge=1, le=86_400)] = 3600
 
 
 class RoundStep(_Body):
