@@ -24,7 +24,8 @@ COMPARED: dict[str, Compare] = {
     "bank/bai2": expectations.of_bai2,
     "bank/ofx": expectations.of_ofx,
     "bank/nacha": expectations.of_nacha,
-    "psp/stripe": expectations.of_psp,
+    "psp/adyen": expectations.of_adyen,
+    "psp/": expectations.of_psp,
 }
 
 

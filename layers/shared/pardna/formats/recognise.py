@@ -26,7 +26,7 @@ _HEADINGS = {
     "stripe.payout_report": {"automatic_payout_id", "balance_transaction_id"},
     "adyen.settlement": {"Psp Reference", "Gross Debit (GC)", "Net Credit (NC)"},
     "checkout.settlement": {"Payment ID", "Payout ID", "Net In Holding Currency"},
-    "checkout.payouts": {"Payout ID", "Payout Amount", "Currency Account ID"},
+    "checkout.settlement ": {"Payout ID", "Payout Amount", "Currency Account ID"},
 }
 _STRIPE_OBJECTS = {"event": "stripe.event", "pardna.stripe_listing": "stripe.balance"}
 _STRIPE_ID = re.compile(r"(?:ch|py|pi|re|pyr|po|dp|du|txn|pm|tr|card|seti|cs|in|cus|acct)_\w+")
@@ -77,7 +77,7 @@ def heading_kind(line: str) -> str:
             return ""
         for family, needed in _HEADINGS.items():
             if needed <= names:
-                return family
+                return family.strip()
     return ""
 
 
@@ -112,10 +112,9 @@ def _stripe(document: Mapping[str, Any]) -> str:
 def _adyen(document: Mapping[str, Any]) -> str:
     if "notificationItems" in document or {"pspReference", "eventCode"} <= document.keys():
         return "adyen.webhook"
-    kind = document.get("type")
-    platform = isinstance(kind, str) and ("environment" in document or "data" in document)
-    prefixes = ("balancePlatform.", "paymentMethod.", "recurring.", "offer.")
-    if platform and str(kind).startswith(prefixes):
+    if "SaleToPOIRequest" in document:  # a terminal's own events
+        return "adyen.webhook"
+    if isinstance(document.get("type"), str) and document.get("environment") in ("test", "live"):
         return "adyen.webhook"
     data = document.get("data")
     if isinstance(data, Mapping) and "balancePlatform" in data:
@@ -126,6 +125,8 @@ def _adyen(document: Mapping[str, Any]) -> str:
 def _razorpay(document: Mapping[str, Any]) -> str:
     entity = document.get("entity")
     if entity == "event" and "payload" in document:
+        return "razorpay"
+    if isinstance(document.get("payment_links"), list):
         return "razorpay"
     if entity == "collection" and isinstance(document.get("items"), list):
         return "razorpay"

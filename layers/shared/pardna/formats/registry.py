@@ -27,6 +27,18 @@ READERS = {
     "stripe.object": "stripe_object",
     "stripe.balance": "stripe_balance",
     "stripe.payout_report": "stripe_payout_report",
+    "adyen.webhook": "adyen",
+    "adyen.settlement": "adyen_settlement",
+    "paypal.webhook": "paypal",
+    "paypal.settlement": "paypal_settlement",
+    "gocardless": "gocardless",
+    "mollie": "mollie",
+    "square": "square",
+    "razorpay": "razorpay",
+    "worldpay": "worldpay",
+    "braintree": "braintree",
+    "checkout.webhook": "checkout",
+    "checkout.settlement": "checkout_settlement",
 }
 _HEAD_BYTES = 64 * 1024
 

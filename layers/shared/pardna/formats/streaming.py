@@ -18,7 +18,9 @@ from pardna.formats.profile import Profile
 from pardna.runtime.errors import TooLarge
 
 #: Families whose module has ``stream(file, origin)``.
-STREAMED = frozenset({"bai2", "nacha"})
+STREAMED = frozenset(
+    {"bai2", "nacha", "adyen.settlement", "paypal.settlement", "checkout.settlement"}
+)
 WHOLE_MAX = 256 * 1024 * 1024
 _HEAD_BYTES = 64 * 1024
 

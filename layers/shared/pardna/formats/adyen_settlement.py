@@ -1,0 +1,132 @@
+"""Adyen's settlement detail report (CSV): every movement that a batch settled, and its payout.
+
+Rows are in the settlement (net) currency; where the payment's currency is another one, gross is net
+and fees together, because the report does not say it in that currency. The batch is the payout.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from typing import BinaryIO
+
+from pardna.formats.items import Item, collect
+from pardna.formats.model import Origin, Parsed, Problem
+from pardna.formats.psp import STRONG, WEAK, currency_of, guarded, movement
+from pardna.formats.report_csv import Row, rows
+from pardna.formats.text import EntryIds
+from pardna.money.model import minor_from_text
+from pardna.runtime.errors import InvalidInput
+from pardna.transactions.model import Kind
+
+FORMAT = "adyen.settlement"
+NEEDED = frozenset(
+    {"Psp Reference", "Type", "Creation Date", "Net Currency", "Net Debit (NC)", "Net Credit (NC)"}
+)
+#: Record type -> what it did, and what is added to its reference; see `pardna.formats.adyen`.
+_TYPES = {
+    "Settled": (Kind.CHARGE, ""),
+    "SettledExternally": (Kind.CHARGE, ""),
+    "SettledReversed": (Kind.CHARGE, "/reversed"),
+    "Refunded": (Kind.REFUND, ""),
+    "RefundedExternally": (Kind.REFUND, ""),
+    "RefundedReversed": (Kind.REFUND, "/reversed"),
+    "Chargeback": (Kind.DISPUTE, ""),
+    "ChargebackExternally": (Kind.DISPUTE, ""),
+    "SecondChargeback": (Kind.DISPUTE, "/second"),
+    "ChargebackReversed": (Kind.DISPUTE_REVERSAL, "/reversed"),
+    "Fee": (Kind.FEE, ""),
+    "MiscCosts": (Kind.FEE, ""),
+    "InvoiceDeduction": (Kind.FEE, ""),
+    "MerchantPayout": (Kind.PAYOUT, ""),
+    "PaidOut": (Kind.TRANSFER, ""),
+    "PaidOutReversed": (Kind.TRANSFER, "/reversed"),
+}
+_FEES = ("Commission (NC)", "Markup (NC)", "Scheme Fees (NC)", "Interchange (NC)")
+_HOURS = {"UTC": 0, "GMT": 0, "BST": 1, "CET": 1, "CEST": 2, "EST": -5, "EDT": -4, "CST": -6}
+_HOURS |= {"CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7, "SGT": 8, "HKT": 8, "JST": 9}
+_HOURS |= {"BRT": -3, "AEST": 10, "AEDT": 11, "AWST": 8, "NZST": 12, "NZDT": 13, "WET": 0, "EET": 2}
+
+
+def read(data: bytes, origin: Origin) -> Parsed:
+    """The movements of a report. Raises UnreadableFile when a needed column is missing."""
+    return collect(FORMAT, stream(io.BytesIO(data), origin))
+
+
+def stream(file: BinaryIO, origin: Origin) -> Iterator[Item]:
+    """The same, row by row."""
+    ids = EntryIds()
+    for row in rows(file, NEEDED):
+        if isinstance(row, Problem):
+            yield row
+        else:
+            yield from guarded(row[1], lambda r, at: _one(r, origin, at, ids), row[0])
+
+
+def _one(row: Row, origin: Origin, position: str, ids: EntryIds) -> Iterator[Item]:
+    currency = currency_of(row["Net Currency"])
+    net = _signed(row, "Net Credit (NC)", "Net Debit (NC)", currency)
+    kind, suffix = _TYPES.get(row["Type"], (Kind.ADJUSTMENT, ""))
+    fee = _fee(row, net, currency) if kind not in (Kind.PAYOUT, Kind.FEE) else 0
+    reference = row.get("Modification Reference", "").strip() or row["Psp Reference"].strip()
+    account, batch = row.get("Merchant Account", ""), row.get("Batch Number", "").strip()
+    moment = _moment(row)
+    if kind is Kind.PAYOUT:
+        reference = f"payout/{account}/{batch}/{currency}"
+    elif not reference or kind in (Kind.FEE, Kind.ADJUSTMENT):
+        # These have no object of their own: type, batch and amount, counted where all agree.
+        about = (account, batch, row["Type"], reference)
+        reference = ids.of(reference, moment.date().isoformat(), net, about)
+    own = {Kind.CHARGE: "charge", Kind.REFUND: "refund", Kind.DISPUTE: "dispute"}.get(kind)
+    yield movement(
+        origin,
+        position,
+        external_id=f"{reference}{suffix}",
+        kind=kind,
+        amount=net + fee,
+        currency=currency,
+        occurred_at=moment,
+        account=account,
+        fee=fee,
+        net=net,
+        batch_id=f"{account}/{batch}" if batch else "",
+        description=row["Type"],
+        named=[
+            *([(own, reference, STRONG)] if own else []),
+            ("payment", row["Psp Reference"].strip(), WEAK),
+            ("payout", f"{account}/{batch}" if kind is Kind.PAYOUT else "", WEAK),
+            ("merchant_reference", row.get("Merchant Reference", ""), WEAK),
+            ("acquirer_reference", row.get("ARN", ""), WEAK),
+        ],
+    )
+
+
+def _fee(row: Row, net: int, currency: str) -> int:
+    """What stayed with the processor: gross less net, or the fee columns across currencies."""
+    if row.get("Gross Currency", "").strip().upper() == currency:
+        gross = _signed(row, "Gross Credit (GC)", "Gross Debit (GC)", currency)
+        return gross - net
+    return sum(_minor(row.get(name, ""), currency) for name in _FEES)
+
+
+def _signed(row: Row, credit: str, debit: str, currency: str) -> int:
+    return _minor(row.get(credit, ""), currency) - _minor(row.get(debit, ""), currency)
+
+
+def _minor(text: str, currency: str) -> int:
+    return minor_from_text(text.strip(), currency) if text.strip() else 0
+
+
+def _moment(row: Row) -> datetime:
+    """The report's local time in UTC; its zones are abbreviations."""
+    try:
+        moment = datetime.fromisoformat(row["Creation Date"].strip())
+    except ValueError:
+        raise InvalidInput("row.time", "the creation date is none") from None
+    zone = row.get("TimeZone", "").strip().upper()
+    if moment.tzinfo is None:
+        if zone and zone not in _HOURS:
+            raise InvalidInput("row.time", "the time zone is unknown")
+        moment = moment.replace(tzinfo=timezone(timedelta(hours=_HOURS.get(zone, 0))))
+    return moment.astimezone(UTC)
