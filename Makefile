@@ -41,7 +41,7 @@ check: lint types test ## All of it: lint, types, import rules, and every test (
 lint: setup ## Style and import rules
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check --quiet . || { echo "run: make format" >&2; exit 1; }
-	@.venv/bin/lint-imports --no-cache
+	@PYTHONPATH=layers/shared .venv/bin/lint-imports --no-cache --no-logo
 
 format: setup ## Rewrite files in the agreed style
 	@$(PY) -m ruff check --fix --quiet . || true
