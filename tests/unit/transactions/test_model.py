@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from functools import reduce
 from itertools import permutations
 from uuid import UUID
@@ -112,3 +112,12 @@ def test_unreadable_json_is_refused(broken: dict[str, object], transaction: Tran
     plain = {**to_dict(transaction), **broken} if broken else {}
     with pytest.raises(InvalidInput):
         from_dict(plain)
+
+
+@given(reports())
+def test_every_field_is_in_the_plain_form(transaction: Transaction) -> None:
+    plain = to_dict(transaction)
+    assert list(plain) == [f.name for f in fields(Transaction)]
+    automatic = asdict(transaction)
+    for name in ("tenant_id", "amount_minor", "gross_minor", "counterparty", "batch_id", "account"):
+        assert plain[name] == automatic[name]

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
@@ -232,15 +232,32 @@ def _problems(t: Transaction) -> list[str]:
 
 def to_dict(transaction: Transaction) -> dict[str, Any]:
     """Plain JSON types; instants ISO 8601, references sorted, so that equal is equal bytes."""
-    plain = asdict(transaction)
-    plain["side"], plain["kind"] = transaction.side.value, transaction.kind.value
-    plain["occurred_at"] = transaction.occurred_at.isoformat()
-    plain["value_date"] = transaction.value_date.isoformat() if transaction.value_date else None
-    plain["references"] = [
-        {"type": r.type, "value": r.value, "strength": r.strength.value}
-        for r in sorted(transaction.references)
-    ]
-    return plain
+    t = transaction
+    # By hand: `dataclasses.asdict` copies deeply and takes ten times as long, per row of every file.
+    return {
+        "tenant_id": t.tenant_id,
+        "source": t.source,
+        "external_id": t.external_id,
+        "side": t.side.value,
+        "kind": t.kind.value,
+        "amount_minor": t.amount_minor,
+        "currency": t.currency,
+        "occurred_at": t.occurred_at.isoformat(),
+        "raw_sha256": t.raw_sha256,
+        "raw_position": t.raw_position,
+        "value_date": t.value_date.isoformat() if t.value_date else None,
+        "account": t.account,
+        "gross_minor": t.gross_minor,
+        "fee_minor": t.fee_minor,
+        "net_minor": t.net_minor,
+        "counterparty": {"name": t.counterparty.name, "account": t.counterparty.account},
+        "description": t.description,
+        "references": [
+            {"type": r.type, "value": r.value, "strength": r.strength.value}
+            for r in sorted(t.references)
+        ],
+        "batch_id": t.batch_id,
+    }
 
 
 def from_dict(plain: dict[str, Any]) -> Transaction:

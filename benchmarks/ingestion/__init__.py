@@ -1,0 +1,1 @@
+"""What reading and recording money data costs, beside the bare parser in the same run."""
