@@ -19,6 +19,7 @@ from pardna.ledger.model import (
     Journal,
     LegMark,
     Line,
+    MatchState,
     OpenItem,
     Outcome,
     Refusal,
@@ -179,6 +180,13 @@ class FakeBook:
             else:
                 self.marks[key] = mark
         return stale
+
+    def marked(self, match_ids: Sequence[str]) -> set[MatchState]:
+        return {
+            MatchState(mark.match_id, mark.version, mark.status)
+            for mark in self.marks.values()
+            if mark.match_id in match_ids
+        }
 
     def open_items(self) -> list[OpenItem]:
         sums: dict[tuple[str, str, str], int] = {}

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 #: Word -> (module, what it does in one line).
 COMMANDS = {
+    "ledger": ("pardna.ledger.command", "check an export of the ledger or a receipt, offline"),
     "parse": ("pardna.formats.command", "show what a file of transactions is and says"),
 }
 

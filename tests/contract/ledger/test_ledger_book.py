@@ -6,7 +6,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pardna.ledger.model import Account, AccountType, Journal, LegMark, Line, Refusal, Status
+from pardna.ledger.model import (
+    Account,
+    AccountType,
+    Journal,
+    LegMark,
+    Line,
+    MatchState,
+    Refusal,
+    Status,
+)
 from pardna.ledger.ports import Books
 from pardna.ledger.postgres import PostgresBooks
 from tests.fakes.ledger import FakeBooks
@@ -198,6 +207,8 @@ def test_marks_move_forward_only(books: Books) -> None:
     assert mark(books, 2, "committed") == {"m1"}
     assert mark(books, 1, "committed", "m2") == set()
     assert mark(books, 3, "committed") == set()
+    with books.open(TENANT, WHO) as book:
+        assert book.marked(["m1", "m3"]) == {MatchState("m1", 3, "committed")}
 
 
 def test_a_block_that_raises_leaves_no_trace(books: Books) -> None:

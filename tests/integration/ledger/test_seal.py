@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pardna.cli import main as cli
 from pardna.ledger.export import export_lines, receipt
 from pardna.ledger.seal import climb, leaf, merkle_root, proof
 from pardna.ledger.verify import main, verify_export, verify_receipt
@@ -65,6 +66,9 @@ def test_an_untouched_export_holds(runtime: str, tmp_path: Path) -> None:
     assert main([str(path)]) == 0
     assert main([str(path), anchor]) == 0
     assert main([str(path), "00"]) == 1
+    assert cli(["ledger", "verify", str(path)]) == 0
+    assert cli(["ledger", "--help"]) == 0
+    assert cli(["ledger", "unknown"]) == 2
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pardna.ledger.model import MatchedLeg, MatchEvent, Refusal, Status
+from pardna.ledger.model import (
+    Account,
+    AccountType,
+    MatchedLeg,
+    MatchEvent,
+    MatchState,
+    Refusal,
+    Status,
+)
 from pardna.ledger.ports import LedgerRaced
 from pardna.ledger.service import ATTEMPTS_MAX, Ledger
 from pardna.runtime.errors import Unavailable
@@ -165,6 +173,21 @@ def test_a_match_of_zero_amounts_only_marks_its_legs(ledger: Ledger, books: Fake
     assert (done.new, done.refused) == (0, ())
     with books.open(TENANT, WHO) as book:
         assert [m.status for m in book.marks.values()] == ["committed"]
+
+
+def test_a_refused_match_leaves_no_mark_and_is_told_again(ledger: Ledger, books: FakeBooks) -> None:
+    with books.open(TENANT, WHO) as book:
+        pot = Account("clearing:stripe:acct_1", "JMD", AccountType.ASSET, minimum_minor=0)
+        book.open_accounts([pot])
+    ours, charge = a_transaction(Side.INTERNAL, Kind.REFUND, -7), a_charge(-7, 0)
+    bad = MatchEvent("bad", 1, "internal~psp", "committed", AT, (leg(ours), leg(charge)))
+    good = a_match(leg(a_transaction(Side.INTERNAL, Kind.CONTRIBUTION, 5)), leg(a_charge(5, 0)))
+    for new in (1, 0):
+        done = ledger.post_matches(TENANT, WHO, [bad, good])
+        assert [(r.subject, r.refusal) for r in done.refused] == [("bad", Refusal.BELOW_MINIMUM)]
+        assert done.new == new
+    states = [MatchState("bad", 1, "committed"), MatchState("m1", 1, "committed")]
+    assert ledger.not_posted(TENANT, WHO, states) == states[:1]
 
 
 def test_an_empty_call_does_nothing(ledger: Ledger) -> None:

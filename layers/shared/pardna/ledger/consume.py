@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from pardna.ledger.model import COMMITTED, UNMATCHED
@@ -144,12 +145,12 @@ class MatchConsumer(_Consumer):
         """Post clearing of every match decided at `since` or later: what the stream lost."""
         new = known = 0
         refused: list[Refused] = []
-        ids = sorted(set(self._matches.decided_since(tenant_id, since)))
-        for start in range(0, len(ids), MATCHES_AT_ONCE):
+        states = self._matches.decided_since(tenant_id, since)
+        while some := list(islice(states, MATCHES_AT_ONCE)):
             matches = [
                 match
-                for match_id in ids[start : start + MATCHES_AT_ONCE]
-                if (match := self._matches.get(tenant_id, match_id)) is not None
+                for state in self._ledger.not_posted(tenant_id, PRINCIPAL, some)
+                if (match := self._matches.get(tenant_id, state.match_id)) is not None
             ]
             posted = self._ledger.post_matches(tenant_id, PRINCIPAL, matches)
             new, known = new + posted.new, known + posted.known

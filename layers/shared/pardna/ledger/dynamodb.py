@@ -12,7 +12,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pardna.ledger.model import COMMITTED, UNMATCHED, MatchedLeg, MatchEvent
+from pardna.ledger.model import COMMITTED, UNMATCHED, MatchedLeg, MatchEvent, MatchState
 from pardna.runtime import keys
 from pardna.runtime.clock import iso
 from pardna.runtime.errors import InvalidInput, Unavailable
@@ -44,7 +44,7 @@ class DynamoMatches:
         members = [item for item in items if _text(item, "kind") == "match_member"]
         return _event(head, members)
 
-    def decided_since(self, tenant_id: str, since: datetime) -> Iterator[str]:
+    def decided_since(self, tenant_id: str, since: datetime) -> Iterator[MatchState]:
         """See Matches."""
         for status in (COMMITTED, UNMATCHED):
             for shard in range(keys.WRITE_SHARDS):
@@ -56,9 +56,9 @@ class DynamoMatches:
                         ":pk": {"S": listing},
                         ":since": {"S": iso(since)},
                     },
-                    ProjectionExpression="match_id",
+                    ProjectionExpression="match_id, version",
                 ):
-                    yield _text(item, "match_id")
+                    yield MatchState(_text(item, "match_id"), int(item["version"]["N"]), status)
 
     def _query(self, **query: Any) -> Iterator[dict[str, Any]]:
         try:

@@ -212,6 +212,15 @@ class MatchedLeg:
 
 
 @dataclass(frozen=True, slots=True)
+class MatchState:
+    """Where a match stands, without its legs."""
+
+    match_id: str
+    version: int
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
 class MatchEvent:
     """A match's state as matching has it; versions count from 1.
 

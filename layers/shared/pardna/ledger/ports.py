@@ -16,6 +16,7 @@ from pardna.ledger.model import (
     Journal,
     LegMark,
     MatchEvent,
+    MatchState,
     OpenItem,
     Outcome,
     StatementLine,
@@ -61,6 +62,9 @@ class ClearingBook(Protocol):
 
         Returns ids of matches of which a later state was recorded before: theirs stay as they are.
         """
+
+    def marked(self, match_ids: Sequence[str]) -> set[MatchState]:
+        """The states of these matches that were recorded last; unknown matches are absent."""
 
     def open_items(self) -> list[OpenItem]:
         """What clearing accounts that are not zero consist of."""
@@ -111,8 +115,8 @@ class Matches(Protocol):
         Raises InvalidInput when its items cannot be read, Unavailable when the table cannot.
         """
 
-    def decided_since(self, tenant_id: str, since: datetime) -> Iterator[str]:
-        """Ids of matches committed or unmatched at `since` or later."""
+    def decided_since(self, tenant_id: str, since: datetime) -> Iterator[MatchState]:
+        """States of matches that were committed or unmatched at `since` or later."""
 
 
 class Departures(Protocol):

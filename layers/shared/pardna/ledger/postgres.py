@@ -22,6 +22,7 @@ from pardna.ledger.model import (
     HoldStatus,
     Journal,
     LegMark,
+    MatchState,
     OpenItem,
     Outcome,
     Refusal,
@@ -108,6 +109,15 @@ class PostgresBook:
         """See ClearingBook."""
         rows = [asdict(mark) | {"matched_at": mark.matched_at.isoformat()} for mark in marks]
         return set(self._call("SELECT ledger.mark_legs(%s::jsonb)", (json.dumps(rows),)))
+
+    def marked(self, match_ids: Sequence[str]) -> set[MatchState]:
+        """See ClearingBook."""
+        rows = self._connection.execute(
+            "SELECT DISTINCT match_id, version, status FROM ledger.matched_legs"
+            " WHERE match_id = ANY(%s)",
+            (list(match_ids),),
+        )
+        return {MatchState(*row) for row in rows}
 
     def open_items(self) -> list[OpenItem]:
         """See ClearingBook."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 from pardna.ledger import chart
@@ -13,6 +14,7 @@ from pardna.ledger.model import (
     Journal,
     LegMark,
     MatchEvent,
+    MatchState,
     OpenItem,
     Outcome,
     Refusal,
@@ -92,22 +94,28 @@ class Ledger:
 
         Independent of whether the legs' own journals are there yet, and of the order in which
         versions of a match arrive: its marks are locked and written first, and who finds a later
-        state there posts nothing. A match that moves nothing only marks its legs.
+        state there posts nothing. A match that moves nothing only marks its legs. A match that the
+        ledger refuses leaves no mark either, so that it is tried, and reported, again.
         """
+        left = list(matches)
+        refused: list[Refused] = []
+        while True:
+            try:
+                posted = self._in_book(tenant_id, principal, partial(_post_matches, left))
+            except _SomeRefused as some:
+                refused += some.refused
+                subjects = {refusal.subject for refusal in some.refused}
+                left = [match for match in left if match.match_id not in subjects]
+            else:
+                return replace(posted, refused=tuple(refused))
 
-        def work(book: Book) -> Posted:
-            stale = book.mark_legs([mark for match in matches for mark in _marks(match)])
-            return _summary(
-                book,
-                [
-                    (match.match_id, journal)
-                    for match in matches
-                    if match.match_id not in stale
-                    for journal in clearing_journals(match)
-                ],
-            )
-
-        return self._in_book(tenant_id, principal, work)
+    def not_posted(
+        self, tenant_id: str, principal: str, states: Sequence[MatchState]
+    ) -> list[MatchState]:
+        """Those states that were not recorded as the last of their match."""
+        ids = [state.match_id for state in states]
+        marked = self._in_book(tenant_id, principal, lambda book: book.marked(ids))
+        return [state for state in states if state not in marked]
 
     def trial_balance(self, tenant_id: str, principal: str) -> TrialBalance:
         """All accounts with their totals."""
@@ -176,6 +184,30 @@ def clearing_journals(match: MatchEvent) -> list[Journal]:
         key = f"match:{match.match_id}:{match.version}"
         journals.append(Journal(key=key, kind="clearing", lines=lines, refs=refs))
     return journals
+
+
+class _SomeRefused(Exception):
+    """Rolls back a transaction in which some matches were refused, to go on without them."""
+
+    def __init__(self, refused: tuple[Refused, ...]) -> None:
+        super().__init__(f"{len(refused)} refused")
+        self.refused = refused
+
+
+def _post_matches(matches: Sequence[MatchEvent], book: Book) -> Posted:
+    stale = book.mark_legs([mark for match in matches for mark in _marks(match)])
+    posted = _summary(
+        book,
+        [
+            (match.match_id, journal)
+            for match in matches
+            if match.match_id not in stale
+            for journal in clearing_journals(match)
+        ],
+    )
+    if posted.refused:
+        raise _SomeRefused(posted.refused)
+    return posted
 
 
 def _marks(match: MatchEvent) -> list[LegMark]:

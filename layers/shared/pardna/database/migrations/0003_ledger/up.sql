@@ -126,6 +126,7 @@ CREATE TABLE ledger.matched_legs (
     PRIMARY KEY (tenant_id, pair, transaction_id, match_id)
 );
 CREATE INDEX matched_legs_by_transaction ON ledger.matched_legs (tenant_id, transaction_id);
+CREATE INDEX matched_legs_by_match ON ledger.matched_legs (tenant_id, match_id);
 
 SELECT app.protect(t::regclass)
 FROM unnest(ARRAY['ledger.accounts', 'ledger.balances', 'ledger.journals', 'ledger.entries',
