@@ -106,7 +106,7 @@ def play(started: float) -> dict[str, Any]:
     }
 
 
-def settled_digest(home: Home, seconds: float = 40.0) -> digest.Digest:
+def settled_digest(home: Home, seconds: float = 90.0) -> digest.Digest:
     """The digest once nothing is on its way any more: two in a row are equal."""
     closing.await_quiet(Player(home))
     end, last = time.monotonic() + seconds, digest.take(home)

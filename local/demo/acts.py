@@ -352,7 +352,6 @@ def pull_by_schedule(player: Player) -> None:
         player.wait(
             f"the schedule {name} to fire",
             lambda name=name: player.schedule_done(name),
-            seconds=40,
             where="the emulator's scheduler looks every 10 s: see its log, aws.log",
         )
 

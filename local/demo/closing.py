@@ -33,7 +33,7 @@ def await_records(player: Player, told: Told) -> None:
         )
 
     player.wait(
-        "the banks' lines and the payouts to be in the ledger", complete, seconds=45,
+        "the banks' lines and the payouts to be in the ledger", complete,
         where="look at `make logs FUNCTION=NormaliseObjectFunction` and PostTransactionsFunction",
     )  # fmt: skip
 
@@ -48,7 +48,7 @@ def await_debits(player: Player) -> None:
             for circle in CIRCLES
         )
 
-    player.wait("the draws to appear in the banks' statements", complete, seconds=45)
+    player.wait("the draws to appear in the banks' statements", complete)
 
 
 def _family(books: Any, family: str, currency: str, what: str) -> int:
@@ -76,7 +76,7 @@ def reconcile(player: Player, told: Told, day: date) -> str:
         return run if run["status"] == "finished" else None
 
     run = player.wait(
-        f"reconciliation {run_id} to finish", finished, seconds=60,
+        f"reconciliation {run_id} to finish", finished,
         where="look at the execution of the reconciliation state machine",
     )  # fmt: skip
     told.runs.append(run)
@@ -95,7 +95,7 @@ def await_approval(player: Player, told: Told, circle: Circle) -> None:
         return bool(told.approvals[circle.reference])
 
     player.wait(
-        f"the draw of {circle.name} to ask for approval", asked, seconds=45,
+        f"the draw of {circle.name} to ask for approval", asked,
         where="look at the execution of the payout-round state machine",
     )  # fmt: skip
 
@@ -128,7 +128,7 @@ def await_payment(player: Player, told: Told, circle: Circle) -> None:
         )
 
     player.wait(
-        f"the payment file of {circle.name} to reach the bank", paid, seconds=45,
+        f"the payment file of {circle.name} to reach the bank", paid,
         where="look at `make logs FUNCTION=UploadPaymentFileFunction`, and at bank.log",
     )  # fmt: skip
 
@@ -138,7 +138,6 @@ def await_closed(player: Player, told: Told, circle: Circle) -> None:
     player.wait(
         f"the round of {circle.name} to close",
         lambda: see_round(player, told, circle)["status"] == "closed",
-        seconds=45,
         where="look at the execution of the payout-round state machine",
     )
 
@@ -162,7 +161,7 @@ def write_reports(player: Player, told: Told, circle: Circle) -> None:
 
 def await_quiet(player: Player) -> None:
     """Until nothing is on its way any more: no machine runs, no queue or outbox holds anything."""
-    player.wait("all machines, queues and outboxes to be idle", lambda: _quiet(player), seconds=60)
+    player.wait("all machines, queues and outboxes to be idle", lambda: _quiet(player))
 
 
 def _quiet(player: Player) -> bool:

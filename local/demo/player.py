@@ -23,6 +23,9 @@ T = TypeVar("T")
 
 #: For the laptop only, and printed at the end so that a person can log in.
 PASSWORD = "Pardna-Demo-2026"
+#: Long enough for a cold start on a machine that is busy with other things; a wait that ends early
+#: would blame the story for the machine.
+WAIT_S = 120.0
 _PAUSE_S = 0.1
 
 
@@ -242,7 +245,7 @@ class Player:
     # ------------------------------------------------------------ waiting
 
     def wait(
-        self, what: str, look: Callable[[], T | None], *, seconds: float = 30.0, where: str = ""
+        self, what: str, look: Callable[[], T | None], *, seconds: float = WAIT_S, where: str = ""
     ) -> T:
         """Wait until `look` finds something; what it found. `Unanswered` says what is missing."""
         end = time.monotonic() + seconds
