@@ -102,6 +102,7 @@ def reason(finding: Finding, legs_count: int) -> str:
         "ambiguous": (
             f"{what} of {amount} has several equally good counterparts by reference {finding.value}."
         ),
+        "lookalikes": f"{what} of {amount} has several look-alikes and no reference that tells them apart.",
         "bank_differs": (
             f"Payout {finding.value} and its bank line differ by {number}: the bank shows "
             f"{Money(finding.legs[-1].amount_minor, currency)}, the payout is {Money(-first.amount_minor, currency)}."

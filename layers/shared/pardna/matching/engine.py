@@ -26,6 +26,9 @@ from pardna.matching.model import IDENTITIES, Leg, Match, Pair
 from pardna.matching.rules import BusinessDays, PairRules, Rules
 
 _CHUNK = 50_000
+_DECIDED = (
+    "(l, r, level, rule, confidence, variance, diff, type, value, other, days, rival, margin)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +74,14 @@ class Engine:
         self.con.execute(
             "CREATE TABLE decisions (l BIGINT, r BIGINT, level INTEGER, rule VARCHAR,"
             " confidence INTEGER, variance VARCHAR, diff BIGINT, type VARCHAR, value VARCHAR,"
-            " other VARCHAR, days INTEGER, rival BIGINT, margin INTEGER)"
+            " other VARCHAR, days INTEGER, rival BIGINT, margin INTEGER, proposed BOOLEAN DEFAULT false)"
         )
         self.con.execute(
             "CREATE TABLE findings (class VARCHAR, code VARCHAR, l BIGINT, r BIGINT,"
             " value VARCHAR, number BIGINT, other BIGINT)"
         )
         self.con.execute("CREATE TABLE waiting (l BIGINT, r BIGINT)")
+        self.con.execute("CREATE TABLE extra_members (l BIGINT, side VARCHAR, leg BIGINT)")
         self.con.execute(sql.IDENTITY_EDGES, {"types": types, "cap": self.own.candidates_max})
         self.con.execute(sql.CONTRADICTED.format(edges="identity_edges"))
         for side in ("l", "r"):
@@ -110,7 +114,9 @@ class Engine:
         self.level_1()
         self.level_3()
         self.level_2()
+        self.reference_sums()
         self.identity_findings()
+        self.level_4()
         self.leftovers()
 
     def reversals(self) -> None:
@@ -129,7 +135,7 @@ class Engine:
         )
         self._choose()
         self.con.execute(
-            "INSERT INTO decisions SELECT c.l, c.r, 1, 'identity', 10000, '', 0, e.type, e.value,"
+            f"INSERT INTO decisions {_DECIDED} SELECT c.l, c.r, 1, 'identity', 10000, '', 0, e.type, e.value,"
             " e.value, e.days, NULL, NULL FROM chosen c JOIN identity_edges e ON e.l = c.l AND e.r = c.r"
         )
         self._drop_decided()
@@ -170,7 +176,7 @@ class Engine:
         )
         self._choose()
         self.con.execute(
-            "INSERT INTO decisions SELECT c.l, c.r, 2, CASE WHEN e.edits = 0 THEN 'reference' ELSE"
+            f"INSERT INTO decisions {_DECIDED} SELECT c.l, c.r, 2, CASE WHEN e.edits = 0 THEN 'reference' ELSE"
             " 'reference_one_edit' END, e.confidence, e.variance, e.diff, 'reference', e.value,"
             " e.other, e.days, c.rival, (c.rival_cost - c.cost) // 1000"
             " FROM chosen c JOIN ruled e ON e.l = c.l AND e.r = c.r WHERE NOT c.contested"
@@ -201,13 +207,14 @@ class Engine:
             " (SELECT line FROM settlements WHERE line IS NOT NULL GROUP BY line HAVING count(*) > 1)"
         )
         self.con.execute(
-            "INSERT INTO decisions SELECT leg, line, 3, 'settlement', 10000, '', 0, 'payout', name,"
+            f"INSERT INTO decisions {_DECIDED} SELECT leg, line, 3, 'settlement', 10000, '', 0, 'payout', name,"
             " members::VARCHAR, days, NULL, NULL FROM judged WHERE verdict = 'proved'"
         )
         self.con.execute(
             "INSERT INTO findings SELECT CASE verdict WHEN 'no_bank_line' THEN 'MISSING_BANK'"
             " WHEN 'members_unknown' THEN 'MISSING_PSP' WHEN 'fees_unknown' THEN 'FEE_VARIANCE'"
-            " WHEN 'line_shared' THEN 'AMBIGUOUS' ELSE 'AMOUNT_MISMATCH' END, verdict, leg, line, name,"
+            " WHEN 'line_shared' THEN 'AMBIGUOUS' ELSE 'AMOUNT_MISMATCH' END, verdict, leg,"
+            " CASE WHEN leg = min(leg) OVER (PARTITION BY line) THEN line END, name,"
             " CASE verdict WHEN 'members_differ' THEN total + basis WHEN 'bank_differs'"
             " THEN line_basis + basis ELSE -basis END, members FROM judged"
             " WHERE verdict IN ('bank_differs', 'members_differ', 'line_shared')"
@@ -230,6 +237,70 @@ class Engine:
         )
         self.con.execute(
             "DELETE FROM free_r WHERE leg IN (SELECT line FROM judged WHERE line IS NOT NULL)"
+        )
+        self._drop_found()
+
+    def reference_sums(self) -> None:
+        """One leg on one side and a few on the other, under one reference, come to the same."""
+        window = self.own.rule_window
+        self.con.execute(
+            sql.REFERENCE_SUMS,
+            {
+                "soft": list(self.own.soft_types),
+                "most": self.own.subset_max,
+                "before": window.before,
+                "after": window.after,
+            },
+        )
+        self.con.execute(
+            f"INSERT INTO decisions {_DECIDED} SELECT l[1], r[1], 3, 'reference_sum', 9700, '', 0,"
+            " 'reference', norm, total::VARCHAR, days, NULL, NULL FROM sums"
+        )
+        self.con.execute(
+            "INSERT INTO extra_members SELECT l[1], 'l', unnest(l[2:]) FROM sums"
+            " UNION ALL SELECT l[1], 'r', unnest(r[2:]) FROM sums"
+        )
+        self._drop_decided()
+
+    def level_4(self) -> None:
+        """Amount and day agree, and references or names say more: mostly proposals.
+
+        Decided alone only with a shared reference, from `automatic_bp` on, and far from the next.
+        """
+        window = self.own.rule_window
+        self.con.execute("DROP TABLE edges")
+        self.con.execute(
+            sql.PROBABLE_EDGES,
+            {
+                "soft": list(self.own.soft_types),
+                "cap": self.own.candidates_max,
+                "before": window.before,
+                "after": window.after,
+            },
+        )
+        self.con.execute(sql.CONTRADICTED.format(edges="edges"))
+        self.con.execute(
+            "CREATE OR REPLACE TABLE candidates AS SELECT l, r, 11000 - score AS cost FROM edges"
+            f" WHERE score >= {self.own.propose_bp - 1_000}"
+        )
+        self._choose()
+        alone = (
+            f"e.reference > 0 AND e.score >= {self.own.automatic_bp}"
+            f" AND coalesce(c.rival_cost - c.cost, 10000) >= {self.own.margin_bp}"
+        )
+        self.con.execute(
+            f"INSERT INTO decisions SELECT c.l, c.r, 4, 'probable', least(e.score, 9990), '', 0,"
+            " CASE WHEN e.reference > 0 THEN 'reference' ELSE '' END, e.value, e.other, e.days,"
+            f" c.rival, least(c.rival_cost - c.cost, 10000), NOT ({alone})"
+            " FROM chosen c JOIN edges e ON e.l = c.l AND e.r = c.r"
+            f" WHERE NOT c.contested AND e.score >= {self.own.propose_bp}"
+            f" AND coalesce(c.rival_cost - c.cost, 10000) > 0"
+        )
+        self._drop_decided()
+        self.con.execute(
+            "INSERT INTO findings SELECT 'AMBIGUOUS', 'lookalikes', c.l, NULL, '', c.cost, c.rival_cost"
+            " FROM chosen c JOIN free_l f ON f.leg = c.l"
+            f" WHERE c.rival_cost IS NOT NULL AND c.cost <= {11_000 - self.own.propose_bp}"
         )
         self._drop_found()
 

@@ -182,3 +182,72 @@ SELECT p.leg, p.basis, p.ordinal, coalesce(s.members, 0) AS members, coalesce(s.
 FROM payouts p LEFT JOIN sums s USING (leg) LEFT JOIN banked b USING (leg)
 LEFT JOIN legs_r y ON y.leg = b.line
 """
+
+#: Legs whose soft reference is shared by one leg on one side and a few on the other, which together
+#: come to the same: captures in parts, payments in one.
+REFERENCE_SUMS = """
+CREATE TABLE sums AS
+WITH told_l AS (SELECT DISTINCT x.leg, x.currency, r.norm, x.basis, x.ordinal
+                FROM refs_l r JOIN free_l USING (leg) JOIN legs_l x ON x.leg = r.leg
+                WHERE x.batch = '' AND x.kind <> 'payout' AND length(r.norm) >= 6
+                AND list_contains($soft, r.type)
+                AND NOT EXISTS (SELECT 1 FROM identity_edges i WHERE i.l = x.leg)),
+     told_r AS (SELECT DISTINCT x.leg, x.currency, r.norm, x.basis, x.ordinal
+                FROM refs_r r JOIN free_r USING (leg) JOIN legs_r x ON x.leg = r.leg
+                WHERE length(r.norm) >= 6 AND list_contains($soft, r.type)
+                AND NOT EXISTS (SELECT 1 FROM identity_edges i WHERE i.r = x.leg)),
+     group_l AS (SELECT currency, norm, count(*) AS legs, sum(basis) AS total, list(leg ORDER BY leg) AS l,
+                 min(ordinal) AS first, max(ordinal) AS last, count(DISTINCT sign(basis)) AS signs
+                 FROM told_l GROUP BY currency, norm HAVING count(*) <= $most),
+     group_r AS (SELECT currency, norm, count(*) AS legs, sum(basis) AS total, list(leg ORDER BY leg) AS r,
+                 min(ordinal) AS first, max(ordinal) AS last, count(DISTINCT sign(basis)) AS signs
+                 FROM told_r GROUP BY currency, norm HAVING count(*) <= $most),
+     found AS (SELECT a.norm, a.l, b.r, b.last - a.first AS days, a.total::BIGINT AS total
+               FROM group_l a JOIN group_r b USING (currency, norm)
+               WHERE a.total = b.total AND a.legs + b.legs > 2 AND least(a.legs, b.legs) = 1
+               AND a.signs = 1 AND b.signs = 1
+               AND b.last - a.first <= $after AND b.first - a.last >= -$before),
+     once AS (SELECT * FROM found f
+              WHERE (SELECT count(*) FROM found g WHERE list_has_any(g.l, f.l)) = 1
+                AND (SELECT count(*) FROM found g WHERE list_has_any(g.r, f.r)) = 1)
+SELECT * FROM once
+"""
+
+#: Pairs that agree in amount and nearly in day, with what their references and names say.
+#: Weights in basis points; `reference` is 2 for a part of the other, 1 for two edits, -1 for another.
+PROBABLE_EDGES = """
+CREATE TABLE edges AS
+WITH single_l AS (SELECT x.* FROM legs_l x JOIN free_l USING (leg)
+                  WHERE x.batch = '' AND x.kind <> 'payout' AND x.basis <> 0
+                  AND NOT EXISTS (SELECT 1 FROM identity_edges i WHERE i.l = x.leg)),
+     single_r AS (SELECT x.* FROM legs_r x JOIN free_r USING (leg)
+                  WHERE x.basis <> 0 AND NOT EXISTS (SELECT 1 FROM identity_edges i WHERE i.r = x.leg)),
+     near AS (SELECT a.leg AS l, b.leg AS r, b.ordinal - a.ordinal AS days, a.name AS ours, b.name AS theirs,
+              row_number() OVER (PARTITION BY a.leg ORDER BY abs(b.ordinal - a.ordinal), b.leg) AS position_l,
+              row_number() OVER (PARTITION BY b.leg ORDER BY abs(b.ordinal - a.ordinal), a.leg) AS position_r
+              FROM single_l a JOIN single_r b ON a.currency = b.currency AND a.basis = b.basis
+              AND b.ordinal - a.ordinal BETWEEN -$before AND $after),
+     kept AS (SELECT * FROM near WHERE position_l <= $cap AND position_r <= $cap),
+     said_l AS (SELECT leg, norm FROM refs_l WHERE length(norm) >= 6 AND list_contains($soft, type)),
+     said_r AS (SELECT leg, norm FROM refs_r WHERE length(norm) >= 6 AND list_contains($soft, type)),
+     told AS (SELECT k.l, k.r,
+              max(CASE WHEN starts_with(a.norm, b.norm) OR starts_with(b.norm, a.norm)
+                         OR ends_with(a.norm, b.norm) OR ends_with(b.norm, a.norm) THEN 2
+                       WHEN contains(a.norm, b.norm) OR contains(b.norm, a.norm) THEN 2
+                       WHEN levenshtein(a.norm, b.norm) <= 2 AND least(length(a.norm), length(b.norm)) >= 12 THEN 1
+                       ELSE -1 END) AS reference,
+              arg_max(a.norm, length(a.norm)) AS value, arg_max(b.norm, length(b.norm)) AS other
+              FROM kept k JOIN said_l a ON a.leg = k.l JOIN said_r b ON b.leg = k.r GROUP BY k.l, k.r)
+SELECT k.l, k.r, k.days, coalesce(t.reference, 0) AS reference, coalesce(t.value, '') AS value,
+       coalesce(t.other, '') AS other,
+       CASE WHEN k.ours = '' OR k.theirs = '' THEN 0
+            ELSE (jaro_winkler_similarity(lower(k.ours), lower(k.theirs)) * 1000)::INTEGER END AS alike,
+       5000
+       + CASE coalesce(t.reference, 0) WHEN 2 THEN 3000 WHEN 1 THEN 2000 WHEN -1 THEN -2500 ELSE 0 END
+       + CASE WHEN k.ours = '' OR k.theirs = '' THEN 0
+              WHEN jaro_winkler_similarity(lower(k.ours), lower(k.theirs)) >= 0.95 THEN 1500
+              WHEN jaro_winkler_similarity(lower(k.ours), lower(k.theirs)) >= 0.88 THEN 1000
+              WHEN jaro_winkler_similarity(lower(k.ours), lower(k.theirs)) >= 0.75 THEN 0 ELSE -1500 END
+       + greatest(0, 1000 - 200 * abs(k.days)) AS score
+FROM kept k LEFT JOIN told t USING (l, r)
+"""

@@ -33,6 +33,11 @@ _REVERSALS = (
     "SELECT c.id, r.id, v.value FROM reversals v JOIN legs_r c ON c.leg = v.charge"
     " JOIN legs_r r ON r.leg = v.refund ORDER BY c.id"
 )
+_EXTRA = (
+    "SELECT p.id, e.side, coalesce(a.id, b.id) FROM extra_members e JOIN legs_l p ON p.leg = e.l"
+    " LEFT JOIN legs_l a ON e.side = 'l' AND a.leg = e.leg"
+    " LEFT JOIN legs_r b ON e.side = 'r' AND b.leg = e.leg ORDER BY e.l, e.side, e.leg"
+)
 _WAITING = (
     "SELECT x.id, y.id FROM waiting w LEFT JOIN legs_l x ON x.leg = w.l"
     " LEFT JOIN legs_r y ON y.leg = w.r"
@@ -47,10 +52,13 @@ def to_result(engine: Engine, left: Sequence[Leg], right: Sequence[Leg]) -> Resu
     members: dict[str, list[Leg]] = defaultdict(list)
     for payout, member in engine.con.sql(_MEMBERS).fetchall():
         members[payout].append(known[member])
+    extra: dict[str, tuple[list[Leg], list[Leg]]] = defaultdict(lambda: ([], []))
+    for anchor, side, leg in engine.con.sql(_EXTRA).fetchall():
+        extra[anchor][side == "r"].append(known[leg])
     matches: list[Match] = []
     proposals: list[Match] = []
     for row in engine.con.sql(_DECISIONS).fetchall():
-        made = _match(engine, row, known, members)
+        made = _match(engine, row, known, members, extra)
         (proposals if made.status is Status.PROPOSED else matches).append(made)
     for charge, refund, value in engine.con.sql(_REVERSALS).fetchall():
         matches.append(_reversal(engine, known[charge], known[refund], value))
@@ -70,9 +78,13 @@ def to_result(engine: Engine, left: Sequence[Leg], right: Sequence[Leg]) -> Resu
 
 
 def _match(
-    engine: Engine, row: tuple[Any, ...], known: dict[str, Leg], members: dict[str, list[Leg]]
+    engine: Engine,
+    row: tuple[Any, ...],
+    known: dict[str, Leg],
+    members: dict[str, list[Leg]],
+    extra: dict[str, tuple[list[Leg], list[Leg]]],
 ) -> Match:
-    (_, _, level, rule, confidence, variance, diff, type_, value, other, days, _, margin,
+    (_, _, level, rule, confidence, variance, diff, type_, value, other, days, _, margin, proposed,
      left_id, right_id, rival) = row  # fmt: skip
     left, right = known[left_id], known[right_id]
     if level == 1:
@@ -90,7 +102,16 @@ def _match(
         members=(left, right),
         variance_minor=-diff,
         variance_kind=variance,
+        status=Status.PROPOSED if proposed else Status.COMMITTED,
     )
+    if rule == "reference_sum":
+        more_left, more_right = extra[left_id]
+        legs = (left, *more_left, right, *more_right)
+        return replace(base, members=legs, explanation=_sum_story(legs, value))
+    if level == 4:
+        return replace(
+            base, explanation=_probable_story(base, type_, value, other, days, rival, margin)
+        )
     if level == 3:
         return replace(
             base,
@@ -162,6 +183,47 @@ def _rule_story(
         signals=(
             Signal("reference", "equal" if value == other else "one edit", match.confidence_bp),
             Signal("amount", "exact" if not match.variance_minor else match.variance_kind),
+            Signal("business_days", str(days)),
+        ),
+        runner_up=rival or "",
+        margin_bp=margin or 0,
+    )
+
+
+def _sum_story(legs: Sequence[Leg], value: str) -> Explanation:
+    left = [leg.basis_minor or 0 for leg in legs if leg.is_left]
+    right = [leg.basis_minor or 0 for leg in legs if not leg.is_left]
+    total = Money(sum(left), legs[0].currency)
+    return Explanation(
+        sentence=(
+            f"{len(left)} and {len(right)} movements carry the reference {value} and come to the "
+            f"same on both sides, {total}."
+        ),
+        signals=(Signal("reference", "equal", 9_700), Signal("difference", "0")),
+    )
+
+
+def _probable_story(
+    match: Match,
+    type_: str,
+    value: str,
+    other: str,
+    days: int,
+    rival: str | None,
+    margin: int | None,
+) -> Explanation:
+    left, right = match.members
+    amount = Money(left.basis_minor or 0, left.currency)
+    shared = (
+        f"the references {value} and {other} share a part" if type_ else "no reference is shared"
+    )
+    names = f"the names read {left.name or 'nothing'} and {right.name or 'nothing'}"
+    how = "" if match.status is Status.COMMITTED else " Only a person may confirm it."
+    return Explanation(
+        sentence=f"The same amount, {amount}, {distance(days)}; {shared}; {names}.{how}",
+        signals=(
+            Signal("amount", "exact", 5_000),
+            Signal("reference", type_ or "none"),
             Signal("business_days", str(days)),
         ),
         runner_up=rival or "",
