@@ -33,8 +33,8 @@ logs: setup ## What functions wrote lately: make logs [FUNCTION=CaptureWebhookFu
 invoke: setup ## make invoke FUNCTION=CaptureWebhookFunction EVENT=events/webhooks/….json
 	@$(PY) -m local invoke "$(FUNCTION)" "$(EVENT)"
 
-test: setup ## Run every test; needs nothing started beforehand
-	@$(PY) -m pytest $(ARGS)
+test: setup ## Run every test; needs nothing started beforehand: make test [WORKERS=2] [ARGS=…]
+	@$(PY) -m pytest $(if $(WORKERS),-n $(WORKERS) --dist loadgroup) $(ARGS)
 
 check: lint types test ## All of it: lint, types, import rules, and every test (the templates' too)
 

@@ -39,6 +39,13 @@ hypothesis_settings.load_profile("pardna")
 from tests.support.postgres import Cluster, TestDatabase, running_cluster  # noqa: E402
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Several workers (`make test WORKERS=2`): tests of a home stay together, one home serves all."""
+    for item in items:
+        if item.get_closest_marker("home"):
+            item.add_marker(pytest.mark.xdist_group("home"))
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A PostgreSQL server of this test session's own."""
