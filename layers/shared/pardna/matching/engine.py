@@ -11,7 +11,7 @@ waiting.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -108,16 +108,23 @@ class Engine:
 
     # ---------------------------------------------------------------- levels
 
+    def steps(self) -> tuple[Callable[[], None], ...]:
+        """All levels in their order, then what is left over."""
+        return (
+            self.reversals,
+            self.level_1,
+            self.level_3,
+            self.level_2,
+            self.reference_sums,
+            self.identity_findings,
+            self.level_4,
+            self.leftovers,
+        )
+
     def run(self) -> None:
-        """All levels, then what is left over."""
-        self.reversals()
-        self.level_1()
-        self.level_3()
-        self.level_2()
-        self.reference_sums()
-        self.identity_findings()
-        self.level_4()
-        self.leftovers()
+        """All steps."""
+        for step in self.steps():
+            step()
 
     def reversals(self) -> None:
         """What was charged and given back in full: a payment made twice pays nobody's hand."""

@@ -1,0 +1,1 @@
+"""Matching, measured: a generator with an answer key, the floor, the engine, the scores."""

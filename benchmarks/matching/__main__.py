@@ -1,0 +1,222 @@
+"""``make bench-matching``: the engine against its answer key and against the floor.
+
+``SIZE=10m`` adds ten million. Each measurement runs in a process of its own, with two threads, on
+the same files. Results: `results.json`, `RESULTS.md`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from benchmarks.matching.generate import FEES, generate
+from pardna.matching.bulk import run_bulk
+from pardna.matching.model import Pair
+from pardna.matching.rules import FeeSchedule, FeeTier, PairRules, Rules
+
+HERE = Path(__file__).parent
+SIZES = {"10k": 10_000, "100k": 100_000, "1m": 1_000_000, "10m": 10_000_000}
+ON = date(2026, 3, 20)
+SEED = 7
+_SCORES = {
+    "precision_by_level": """SELECT m.level, count(*) FILTER (WHERE k.l IS NOT NULL) / count(*)
+        FROM matches m LEFT JOIN key k ON k.kind = 'match' AND k.l = m.left_id AND k.r = m.right_id
+          AND k.legs = len(m.more_members) + 2
+        WHERE m.status = 'matched' GROUP BY 1 ORDER BY 1""",
+    "recall_resolvable": """SELECT count(*) FILTER (WHERE m.left_id IS NOT NULL) / count(*) FROM key k
+        LEFT JOIN matches m ON k.l = m.left_id AND k.r = m.right_id WHERE k.kind = 'match'""",
+    "recall_automatic": """SELECT count(*) FILTER (WHERE m.left_id IS NOT NULL) / count(*) FROM key k
+        LEFT JOIN matches m ON k.l = m.left_id AND k.r = m.right_id AND m.status = 'matched'
+        WHERE k.kind = 'match'""",
+    "false_auto": """SELECT count(*) FROM matches m LEFT JOIN key k ON k.kind = 'match'
+        AND k.l = m.left_id AND k.r = m.right_id WHERE m.status = 'matched' AND k.l IS NULL""",
+    "automatic": "SELECT count(*) FROM matches WHERE status = 'matched'",
+    "false_auto_unresolvable": """SELECT count(*) FROM matches m WHERE m.status = 'matched' AND (
+        m.left_id IN (SELECT l FROM key WHERE kind = 'unresolvable')
+        OR m.right_id IN (SELECT r FROM key WHERE kind = 'unresolvable'))""",
+    "breaks_right": """SELECT count(*) FILTER (WHERE b.class IS NOT NULL) / count(*) FROM key k
+        LEFT JOIN breaks b ON b.class = k.class AND b.left_id IS NOT DISTINCT FROM k.l
+          AND b.right_id IS NOT DISTINCT FROM k.r WHERE k.kind = 'break'""",
+    "recall_by_case": """SELECT k."case", count(*) FILTER (WHERE m.left_id IS NOT NULL) / count(*)
+        FROM key k LEFT JOIN matches m ON k.l = m.left_id AND k.r = m.right_id
+        WHERE k.kind = 'match' GROUP BY 1 ORDER BY 1""",
+    "breaks_right_by_case": """SELECT k."case", count(*) FILTER (WHERE b.class IS NOT NULL) / count(*)
+        FROM key k LEFT JOIN breaks b ON b.class = k.class AND b.left_id IS NOT DISTINCT FROM k.l
+        AND b.right_id IS NOT DISTINCT FROM k.r WHERE k.kind = 'break' GROUP BY 1 ORDER BY 1""",
+}
+
+
+def bench_rules() -> Rules:
+    """The rules that the generator's world calls for."""
+    fees = tuple(
+        FeeSchedule(
+            "JMD",
+            (*((FeeTier(tier, bp + 100, flat),) if tier else ()), FeeTier(0, bp, flat)),
+            minimum,
+            source,
+        )
+        for source, (bp, flat, minimum, tier) in FEES.items()
+    )
+    own = PairRules(
+        Pair.INTERNAL_BANK,
+        identity_types=("end_to_end",),
+        soft_types=("payment_reference",),
+        fees=fees,
+    )
+    return Rules(pairs=(own,))
+
+
+def connect(folder: Path, memory: str) -> duckdb.DuckDBPyConnection:
+    """Two threads, the files as views, room to spill beside them."""
+    con = duckdb.connect(
+        config={"threads": 2, "memory_limit": memory, "temp_directory": str(folder / "spill")}
+    )
+    con.execute("SET preserve_insertion_order = false")
+    for side in ("left", "right"):
+        con.execute(f"CREATE VIEW {side}_file AS FROM '{folder / (side + '.parquet')}'")
+    return con
+
+
+def floor(folder: Path) -> dict[str, Any]:
+    """Four bare joins."""
+    con = connect(folder, "3GB")
+    started = time.perf_counter()
+    con.execute((HERE / "floor.sql").read_text().replace("{out}", str(folder)))
+    return {"seconds": time.perf_counter() - started}
+
+
+def engine(folder: Path) -> dict[str, Any]:
+    """All levels with explanations."""
+    con = connect(folder, os.environ.get("MEMORY", "1200MB"))
+    started = time.perf_counter()
+    steps: list[tuple[str, float]] = []
+    counts = run_bulk(
+        con, "left_file", "right_file", bench_rules(), Pair.INTERNAL_BANK, ON, folder / "out",
+        progress=lambda step: steps.append((step, round(time.perf_counter() - started, 2))),
+    )  # fmt: skip
+    found: dict[str, Any] = {"seconds": time.perf_counter() - started, "steps": steps}
+    return found | {"left": counts.left, "right": counts.right, "caps": counts.caps}
+
+
+def in_process(what: str, folder: Path) -> dict[str, Any]:
+    """Run a measurement in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.matching", what, str(folder)],
+        capture_output=True, text=True, check=True, env=os.environ.copy(),
+    )  # fmt: skip
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def score(folder: Path) -> dict[str, Any]:
+    """What the engine wrote, against the key."""
+    con = duckdb.connect()
+    for name, path in (("key", "key"), ("matches", "out/matches"), ("breaks", "out/breaks")):
+        con.execute(f"CREATE VIEW {name} AS FROM '{folder / (path + '.parquet')}'")
+    found: dict[str, Any] = {}
+    for name, query in _SCORES.items():
+        rows = con.execute(query).fetchall()
+        found[name] = dict(rows) if len(rows[0]) == 2 else rows[0][0]
+    return found
+
+
+def measure(size: str) -> dict[str, Any]:
+    """One row of the results."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        generate(duckdb.connect(config={"threads": 2}), SIZES[size], SEED, folder)
+        bare = in_process("floor", folder)
+        whole = in_process("engine", folder)
+        row = {
+            "size": size,
+            "floor_s": round(bare["seconds"], 2),
+            "engine_s": round(whole["seconds"], 2),
+            "ratio": round(whole["seconds"] / bare["seconds"], 2),
+            "peak_rss_mb": whole["peak_rss_mb"],
+            "left": whole["left"],
+            "right": whole["right"],
+            **{k: _rounded(v) for k, v in score(folder).items()},
+            "caps": whole["caps"],
+            "steps": whole["steps"],
+        }
+    print(json.dumps(row))
+    return row
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _rounded(v) for k, v in value.items()}
+    return round(value, 6) if isinstance(value, float) else value
+
+
+def report(rows: list[dict[str, Any]]) -> str:
+    """The results for people."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**30
+    lines = [
+        "# Matching, measured",
+        "",
+        f"On {os.cpu_count()} cores and {memory} GiB, two threads, DuckDB {duckdb.__version__}; "
+        "`make bench-matching` writes this file. The floor is `floor.sql`: four bare joins of the "
+        "same files, in the same run. False automatic matches are counted, not sampled.",
+        "",
+        "| size | floor s | engine s | ratio | peak MB | precision by level | recall | automatic | false automatic | of unresolvable | breaks right |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        levels = ", ".join(f"{k}: {v}" for k, v in row["precision_by_level"].items())
+        lines.append(
+            f"| {row['size']} | {row['floor_s']} | {row['engine_s']} | {row['ratio']} | {row['peak_rss_mb']} "
+            f"| {levels} | {row['recall_resolvable']} | {row['recall_automatic']} "
+            f"| {row['false_auto']} of {row['automatic']} | {row['false_auto_unresolvable']} | {row['breaks_right']} |"
+        )
+    lines += [
+        "",
+        "Recall by case at the largest size:",
+        "",
+        "| case | confirmed or top proposal |",
+        "|---|---|",
+    ]
+    lines += [f"| {k} | {v} |" for k, v in rows[-1]["recall_by_case"].items()]
+    lines += [
+        "",
+        "Breaks rightly classified by case at the largest size:",
+        "",
+        "| case | right |",
+        "|---|---|",
+    ]
+    lines += [f"| {k} | {v} |" for k, v in rows[-1]["breaks_right_by_case"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Measure, or be one of the measuring processes."""
+    if len(sys.argv) == 3:
+        answer = {"floor": floor, "engine": engine}[sys.argv[1]](Path(sys.argv[2]))
+        answer["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        print(json.dumps(answer))
+        return 0
+    asked = os.environ.get("SIZE", "")
+    sizes = (
+        [asked]
+        if asked in ("10k", "100k")
+        else ["10k", "100k", "1m"] + ([asked] if asked == "10m" else [])
+    )
+    rows = [measure(size) for size in sizes]
+    if len(sizes) >= 3:
+        (HERE / "results.json").write_text(json.dumps(rows, indent=2) + "\n")
+        (HERE / "RESULTS.md").write_text(report(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
