@@ -8,23 +8,42 @@ tolerances are what real banks leave out.
 Which way money went is what CdtDbtInd says, for reversals too: RvslInd only tells that the entry
 takes back an earlier one. An entry with several TxDtls whose amounts add up to it becomes one
 transaction each (the members of a batch); otherwise the entry is one transaction.
+
+A file of any size fits: entries are handed out as they come. Only the first `BUFFERED` of a
+statement are held back, for files that name the currency late.
 """
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
-from typing import Any
+from datetime import datetime
+from typing import Any, BinaryIO
 
+from pardna.formats import xml
+from pardna.formats.camt_entries import (
+    Entry,
+    Texts,
+    day,
+    entry,
+    joined,
+    members,
+    midnight,
+    moment,
+    references_of,
+    signed,
+)
+from pardna.formats.items import Item, collect
 from pardna.formats.model import Origin, Parsed, Problem, Statement
-from pardna.formats.text import EntryIds, clean, found_in, given, references, sorted_references
-from pardna.formats.xml import child, children, local, release, stream, text
+from pardna.formats.text import EntryIds, clean, sorted_references
+from pardna.formats.xml import child, children, local, release, text
 from pardna.money.model import MoneyError, minor_from_text
-from pardna.runtime.errors import InvalidInput, UnreadableFile
-from pardna.transactions.model import Counterparty, Kind, Side, Strength, Transaction
+from pardna.runtime.errors import InvalidInput, TooLarge, UnreadableFile
+from pardna.transactions.model import Counterparty, Kind, Side, Transaction
 
+BUFFERED = 1000
 _ROOTS = {
     "BkToCstmrStmt": "camt.053",
     "BkToCstmrAcctRpt": "camt.052",
@@ -39,7 +58,6 @@ _VERSION = re.compile(r"camt\.05[234]\.\d{3}\.\d{2}")
 #: Booked opening, else the previous closing, else what was available; likewise for the closing.
 _OPENING = ("OPBD", "PRCD", "OPAV")
 _CLOSING = ("CLBD", "CLAV")
-_FEE_FAMILIES = frozenset({"CHRG", "FEES", "COMM"})
 
 
 def read(data: bytes, origin: Origin) -> Parsed:
@@ -47,32 +65,48 @@ def read(data: bytes, origin: Origin) -> Parsed:
 
     Raises UnreadableFile (``camt.no_report`` when it is XML but nothing of the kind).
     """
-    name, problems, statements = "", list[Problem](), list[Statement]()
-    account: _Report | None = None
-    root: Any = None
-    for event, element in stream(data, _NAMES):
-        kind = local(element)
-        root = element if root is None else root
-        if event == "start":
-            name = name or (_format_name(element) if kind in _ROOTS else "")
-            if kind in _REPORTS:
-                account = _Report(origin, f"statement {len(statements) + 1}")
-        elif kind == "Ntry" and account is not None:
-            account.entry(element)
-            release(element)
-        elif kind in _REPORTS and account is not None:
-            found = account.finish(element)
-            if isinstance(found, Problem):
-                problems.append(found)
-            else:
-                statements.append(found)
-            release(element)
-            account = None
-    if not name:
-        raise UnreadableFile("camt.no_report", "there is no account report in this XML")
-    if not statements and not problems:
-        raise UnreadableFile("camt.empty", "there is no statement in this account report")
-    return Parsed(name, tuple(statements), problems=tuple(problems))
+    if len(data) > xml.BYTES_MAX:
+        raise TooLarge("xml.too_large", f"an XML file has at most {xml.BYTES_MAX} bytes")
+    reader = _Reader(origin)
+    items = list(reader.items(io.BytesIO(data)))
+    return collect(reader.name, items)
+
+
+def stream(file: BinaryIO, origin: Origin) -> Iterator[Item]:
+    """The same, item by item, for files of any size."""
+    yield from _Reader(origin).items(file)
+
+
+class _Reader:
+    """Reads one file."""
+
+    def __init__(self, origin: Origin) -> None:
+        self.origin = origin
+        self.name = ""
+
+    def items(self, file: BinaryIO) -> Iterator[Item]:
+        """Everything it says, each statement after its entries."""
+        report: _Report | None = None
+        reports = 0
+        for event, element in xml.stream(file, _NAMES):
+            kind = local(element)
+            if event == "start":
+                if kind in _ROOTS:
+                    self.name = self.name or _format_name(element)
+                elif kind in _REPORTS:
+                    reports += 1
+                    report = _Report(self.origin, f"statement {reports}")
+            elif kind == "Ntry" and report is not None:
+                yield from report.entry(element)
+                release(element)
+            elif kind in _REPORTS and report is not None:
+                yield from report.end(element)
+                release(element)
+                report = None
+        if not self.name:
+            raise UnreadableFile("camt.no_report", "there is no account report in this XML")
+        if not reports:
+            raise UnreadableFile("camt.empty", "there is no statement in this account report")
 
 
 def _format_name(element: Any) -> str:
@@ -85,189 +119,136 @@ def _format_name(element: Any) -> str:
 
 
 @dataclass
-class _Entry:
-    """What an entry says, before it is known whose account it is on."""
-
-    position: str
-    amount: str
-    currency: str
-    credit: bool
-    booked: datetime | None
-    value_day: date | None
-    element: _Texts
-    details: list[_Texts]
-
-
-@dataclass
-class _Texts:
-    """References, texts and the other party of an entry or of one of its details."""
-
-    amount: str = ""
-    currency: str = ""
-    credit: bool | None = None
-    end_to_end: str = ""
-    bank_reference: str = ""
-    other_references: tuple[str, ...] = ()
-    creditor_reference: str = ""
-    description: str = ""
-    name: str = ""
-    account: str = ""
-    fee: bool = False
-
-
-@dataclass
 class _Report:
     """One statement while it is read."""
 
     origin: Origin
     position: str
-    entries: list[_Entry] = field(default_factory=list)
+    waiting: list[Entry] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    ids: EntryIds = field(default_factory=EntryIds)
+    count: int = 0
+    total: int = 0
+    account: str = ""
+    currency: str = ""
+    fallback: datetime | None = None
+    known: bool = False
 
-    def entry(self, element: Any) -> None:
-        """Take down one Ntry."""
-        position = f"{self.position} entry {len(self.entries) + 1}"
-        amount = child(element, "Amt")
-        credit = text(element, "CdtDbtInd") != "DBIT"
-        self.entries.append(
-            _Entry(
-                position=position,
-                amount=text(element, "Amt"),
-                currency="" if amount is None else amount.get("Ccy", ""),
-                credit=credit,
-                booked=_moment(text(element, "BookgDt/DtTm", "BookgDt/Dt")),
-                value_day=_day(text(element, "ValDt/Dt", "ValDt/DtTm")),
-                element=_entry_texts(element),
-                details=[
-                    _detail_texts(d, credit)
-                    for group in children(element, "NtryDtls")
-                    for d in children(group, "TxDtls")
-                ],
-            )
-        )
+    def entry(self, element: Any) -> Iterator[Item]:
+        """Take down one Ntry, and hand it out once it is known whose it is."""
+        self.count += 1
+        self.waiting.append(entry(element, f"{self.position} entry {self.count}"))
+        if not self.known and len(self.waiting) >= BUFFERED:
+            self._know(element.getparent())
+        if self.known and self.currency:
+            yield from self._flush()
 
-    def finish(self, element: Any) -> Statement | Problem:
-        """The statement, once its end is reached."""
+    def _know(self, element: Any) -> None:
+        """Account, currency and the date for entries without one, from what stands there so far."""
         account = text(element, "Acct/Id/IBAN", "Acct/Id/Othr/Id", "Acct/Id/PrtryAcct/Id")
-        account = account or text(element, "Acct/Id/BBAN", "Acct/Id/UPIC")
+        self.account = account or text(element, "Acct/Id/BBAN", "Acct/Id/UPIC")
         balances = _balances(element)
-        currency = _currency(text(element, "Acct/Ccy"), self.entries, balances)
-        try:
-            opening = _balance(balances, _OPENING, currency)
-            # A page that is not the last ends in an interim balance.
-            paged = text(element, "StmtPgntn/LastPgInd") == "false"
-            codes = (*_CLOSING, "ITBD") if paged else _CLOSING
-            closing = _balance(balances, codes, currency)
-            if currency:
-                minor_from_text("0", currency)
-        except MoneyError:
-            return Problem("statement.balance", self.position, "a balance cannot be read")
-        if any(b.currency not in ("", currency) for b in balances.values()):
-            reason = "a balance is in another currency than the entries"
-            self.problems.append(Problem("statement.balance_currency", self.position, reason))
-        if not currency and self.entries:
-            return Problem("statement.currency", self.position, "no currency is named")
-        fallback = _moment(
+        self.currency = _currency(text(element, "Acct/Ccy"), self.waiting, balances)
+        self.fallback = moment(
             text(element, "FrToDt/ToDtTm", "FrToDt/ToDt")
             or next((b.day for c in _CLOSING + _OPENING if (b := balances.get(c)) and b.day), "")
             or text(element, "CreDtTm", "FrToDt/FrDtTm")
         )
-        source, ids, total = self.origin.source(account), EntryIds(), 0
-        transactions: list[Transaction] = []
-        for entry in self.entries:
-            try:
-                signed = _signed(entry.amount, entry.credit, currency)
-                if entry.currency and entry.currency != currency:
-                    raise MoneyError("another currency")
-            except MoneyError:
-                self._problem("entry.amount", entry, "the amount cannot be read", "Amt")
-                continue
-            total += signed
-            transactions += self._transactions(entry, signed, currency, account, ids, fallback)
-        return Statement(
-            source=source,
-            account=clean(account),
+        self.known = True
+
+    def end(self, element: Any) -> Iterator[Item]:
+        """What is left of the entries, and the statement."""
+        if not (self.known and self.currency):
+            self._know(element)
+        balances = _balances(element)
+        opening = closing = None
+        try:
+            opening = _balance(balances, _OPENING, self.currency)
+            closing = _balance(balances, _CLOSING, self.currency)
+            if self.currency:
+                minor_from_text("0", self.currency)
+        except MoneyError:
+            yield Problem("statement.balance", self.position, "a balance cannot be read")
+            if not self.count:
+                return
+        if any(b.currency not in ("", self.currency) for b in balances.values()):
+            reason = "a balance is in another currency than the entries"
+            self.problems.append(Problem("statement.balance_currency", self.position, reason))
+        if not self.currency and self.count:
+            yield Problem("statement.currency", self.position, "no currency is named")
+            return
+        yield from self._flush()
+        yield from self.problems
+        yield Statement(
+            source=self.origin.source(self.account),
+            account=clean(self.account),
             statement_id=clean(text(element, "Id"), 100) or self.position,
-            currency=currency or "XXX",
+            currency=self.currency or "XXX",
             opening_minor=opening,
             closing_minor=closing,
-            entries_minor=total,
-            entries_count=len(self.entries),
+            entries_minor=self.total,
+            entries_count=self.count,
             position=self.position,
             sequence_number=clean(text(element, "LglSeqNb", "ElctrncSeqNb", "StmtPgntn/PgNb"), 50),
-            from_date=_day(text(element, "FrToDt/FrDtTm", "FrToDt/FrDt")),
-            to_date=_day(text(element, "FrToDt/ToDtTm", "FrToDt/ToDt")),
-            transactions=tuple(transactions),
-            problems=tuple(self.problems),
+            from_date=day(text(element, "FrToDt/FrDtTm", "FrToDt/FrDt")),
+            to_date=day(text(element, "FrToDt/ToDtTm", "FrToDt/ToDt")),
         )
 
-    def _problem(self, code: str, entry: _Entry, reason: str, field_name: str = "") -> None:
-        self.problems.append(Problem(code, entry.position, reason, field_name))
+    def _flush(self) -> Iterator[Item]:
+        waiting, self.waiting = self.waiting, []
+        for one in waiting:
+            try:
+                amount = signed(one.amount, one.credit, self.currency)
+                if one.currency and one.currency != self.currency:
+                    raise MoneyError("another currency")
+            except MoneyError:
+                reason = "the amount cannot be read"
+                yield Problem("entry.amount", one.position, reason, "Amt")
+                continue
+            self.total += amount
+            yield from self._transactions(one, amount)
 
-    def _transactions(
-        self,
-        entry: _Entry,
-        signed: int,
-        currency: str,
-        account: str,
-        ids: EntryIds,
-        fallback: datetime | None,
-    ) -> Iterator[Transaction]:
+    def _transactions(self, of: Entry, amount: int) -> Iterator[Item]:
         """One transaction, or one for each member of a batch whose amounts add up."""
-        moment = entry.booked or _midnight(entry.value_day) or fallback
-        if moment is None:
-            self._problem("entry.date", entry, "neither booking nor value date is given", "BookgDt")
+        booked = of.booked or midnight(of.value_day) or self.fallback
+        if booked is None:
+            reason = "neither booking nor value date is given"
+            yield Problem("entry.date", of.position, reason, "BookgDt")
             return
-        day = (entry.value_day or moment.date()).isoformat()
-        key_texts = (entry.element.description, *(d.end_to_end for d in entry.details))
-        members = _members(entry, signed, currency)
-        whole = entry.details[0] if len(entry.details) == 1 else _Texts()
-        reference = entry.element.bank_reference or whole.bank_reference
-        entry_id = ids.of(reference, day, signed, (*key_texts, whole.description, whole.name))
-        parts = members or [(signed, whole)]
-        for number, (amount, said) in enumerate(parts, 1):
-            texts = _joined(entry.element, said)
+        value_day = of.value_day or booked.date()
+        parts = members(of, amount, self.currency)
+        whole = of.details[0] if len(of.details) == 1 else Texts()
+        reference = of.said.bank_reference or whole.bank_reference
+        key_texts = (
+            of.said.description,
+            *(d.end_to_end for d in of.details),
+            whole.description,
+            whole.name,
+        )
+        dated = (of.value_day or booked.date()).isoformat()
+        entry_id = self.ids.of(reference, dated, amount, key_texts)
+        for number, (part, said) in enumerate(parts or [(amount, whole)], 1):
+            texts = joined(of.said, said)
             try:
                 yield Transaction(
                     tenant_id=self.origin.tenant_id,
-                    source=self.origin.source(account),
-                    external_id=f"{entry_id}/{number}" if members else entry_id,
+                    source=self.origin.source(self.account),
+                    external_id=f"{entry_id}/{number}" if parts else entry_id,
                     side=Side.BANK,
-                    kind=Kind.FEE if entry.element.fee else Kind.TRANSFER,
-                    amount_minor=amount,
-                    currency=currency,
-                    occurred_at=moment,
+                    kind=Kind.FEE if of.said.fee else Kind.TRANSFER,
+                    amount_minor=part,
+                    currency=self.currency,
+                    occurred_at=booked,
                     raw_sha256=self.origin.raw_sha256,
-                    raw_position=f"{entry.position} part {number}" if members else entry.position,
-                    value_date=entry.value_day or moment.date(),
-                    account=clean(account),
+                    raw_position=f"{of.position} part {number}" if parts else of.position,
+                    value_date=value_day,
+                    account=clean(self.account),
                     counterparty=Counterparty(texts.name, texts.account),
                     description=texts.description,
-                    references=sorted_references(_references(texts)),
+                    references=sorted_references(references_of(texts)),
                 )
             except InvalidInput as error:
-                self._problem(error.code, entry, error.detail)
-
-
-def _members(entry: _Entry, signed: int, currency: str) -> list[tuple[int, _Texts]]:
-    """The members of a batch with their amounts, or nothing if they do not add up to the entry."""
-    if len(entry.details) < 2:
-        return []
-    found = []
-    for said in entry.details:
-        if not said.amount or (said.currency and said.currency != currency):
-            return []
-        try:
-            credit = entry.credit if said.credit is None else said.credit
-            found.append((_signed(said.amount, credit, currency), said))
-        except MoneyError:
-            return []
-    return found if sum(amount for amount, _ in found) == signed else []
-
-
-def _signed(amount: str, credit: bool, currency: str) -> int:
-    minor = minor_from_text(amount, currency)
-    return minor if credit else -minor
+                yield Problem(error.code, of.position, error.detail)
 
 
 @dataclass(frozen=True)
@@ -300,7 +281,7 @@ def _balances(element: Any) -> dict[str, _Balance]:
     return found
 
 
-def _currency(named: str, entries: list[_Entry], balances: dict[str, _Balance]) -> str:
+def _currency(named: str, entries: list[Entry], balances: dict[str, _Balance]) -> str:
     """The account's currency: as named, else the entries', else the balances'."""
     of_entries = {e.currency for e in entries if e.currency}
     if named or len(of_entries) == 1:
@@ -312,104 +293,5 @@ def _balance(balances: dict[str, _Balance], codes: tuple[str, ...], currency: st
     """The first balance there is of `codes`, read in the statement's currency."""
     for code in codes:
         if code in balances:
-            return _signed(balances[code].amount, balances[code].credit, currency)
+            return signed(balances[code].amount, balances[code].credit, currency)
     return None
-
-
-def _entry_texts(element: Any) -> _Texts:
-    code = text(element, "BkTxCd/Domn/Fmly/SubFmlyCd")
-    return _Texts(
-        bank_reference=given(text(element, "AcctSvcrRef")) or given(text(element, "NtryRef")),
-        description=clean(text(element, "AddtlNtryInf")),
-        fee=code in _FEE_FAMILIES,
-    )
-
-
-def _detail_texts(element: Any, entry_credit: bool) -> _Texts:
-    amount = next(
-        (
-            found
-            for path in ("Amt", "AmtDtls/TxAmt/Amt", "AmtDtls/InstdAmt/Amt")
-            if (found := child(element, path)) is not None
-        ),
-        None,
-    )
-    indicator = text(element, "CdtDbtInd")
-    credit = entry_credit if not indicator else indicator != "DBIT"
-    remittance = [(u.text or "").strip() for u in children(child(element, "RmtInf"), "Ustrd")]
-    structured = children(child(element, "RmtInf"), "Strd")
-    creditor = next((r for s in structured if (r := text(s, "CdtrRefInf/Ref"))), "")
-    other = "Dbtr" if credit else "Cdtr"
-    refs = child(element, "Refs")
-    return _Texts(
-        amount="" if amount is None else (amount.text or "").strip(),
-        currency="" if amount is None else amount.get("Ccy", ""),
-        credit=None if not indicator else credit,
-        end_to_end=text(refs, "EndToEndId"),
-        bank_reference=given(text(refs, "AcctSvcrRef")),
-        other_references=tuple(
-            text(refs, n) for n in ("InstrId", "TxId", "ClrSysRef", "MndtId", "UETR")
-        ),
-        creditor_reference=creditor,
-        description=clean(" ".join(remittance) or text(element, "AddtlTxInf")),
-        name=clean(
-            text(element, f"RltdPties/{other}/Nm", f"RltdPties/{other}/Pty/Nm"),
-        ),
-        account=clean(
-            text(element, f"RltdPties/{other}Acct/Id/IBAN", f"RltdPties/{other}Acct/Id/Othr/Id")
-        ),
-    )
-
-
-def _joined(entry: _Texts, said: _Texts) -> _Texts:
-    """Entry and detail as one; the detail knows better."""
-    return _Texts(
-        end_to_end=said.end_to_end,
-        bank_reference=entry.bank_reference or said.bank_reference,
-        other_references=(
-            *said.other_references,
-            said.bank_reference if entry.bank_reference else "",
-        ),
-        creditor_reference=said.creditor_reference,
-        description=said.description or entry.description,
-        name=said.name,
-        account=said.account,
-    )
-
-
-def _references(texts: _Texts) -> set[Any]:
-    searched = " ".join((texts.description, texts.creditor_reference, *texts.other_references))
-    found = references(
-        [
-            ("end_to_end", texts.end_to_end, Strength.STRONG),
-            ("bank_reference", texts.bank_reference, Strength.WEAK),
-            ("payment_reference", texts.creditor_reference, Strength.WEAK),
-            *(("bank_reference", r, Strength.WEAK) for r in texts.other_references),
-        ]
-    )
-    return found | found_in(f"{searched} {texts.end_to_end}", wrapped=searched.replace(" ", ""))
-
-
-def _moment(value: str) -> datetime | None:
-    """An instant in UTC; a date is its first moment, a time without zone is taken as UTC."""
-    if not value:
-        return None
-    try:
-        if len(value) >= 19 and "T" in value:
-            moment = datetime.fromisoformat(value)
-        else:
-            moment = datetime.combine(date.fromisoformat(value[:10]), time())
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-
-
-def _midnight(day: date | None) -> datetime | None:
-    return None if day is None else datetime.combine(day, time(), UTC)
-
-
-def _day(value: str) -> date | None:
-    try:
-        return date.fromisoformat(value[:10]) if value else None
-    except ValueError:
-        return None

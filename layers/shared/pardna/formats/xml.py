@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 from lxml import etree
 
@@ -39,7 +39,12 @@ def child(element: Any, path: str) -> Any:
 
 def children(element: Any, name: str) -> list[Any]:
     """All direct children of a name."""
-    return [] if element is None else [c for c in element if local(c) == name]
+    if element is None:
+        return []
+    suffix = f"}}{name}"
+    return [
+        c for c in element if c.tag == name or (isinstance(c.tag, str) and c.tag.endswith(suffix))
+    ]
 
 
 def text(element: Any, *paths: str) -> str:
@@ -51,17 +56,20 @@ def text(element: Any, *paths: str) -> str:
     return ""
 
 
-def stream(data: bytes, names: frozenset[str]) -> Iterator[tuple[str, Any]]:
-    """(``start`` | ``end``, element) for elements of `names`; the very first start is the root's.
+def stream(data: bytes | BinaryIO, names: frozenset[str]) -> Iterator[tuple[str, Any]]:
+    """(``start`` | ``end``, element) for the elements of `names`, in any namespace or none.
 
-    The caller clears what it has read (`release`). Raises UnreadableFile for anything that is not
-    well-formed, carries a DTD, or nests or expands beyond what a payment file does.
+    The caller clears what it has read (`release`), and then a file of any size fits. Raises
+    UnreadableFile for anything that is not well-formed, carries a DTD, or nests or expands beyond
+    what a payment file does, and TooLarge for bytes beyond `BYTES_MAX`.
     """
-    if len(data) > BYTES_MAX:
+    if isinstance(data, bytes) and len(data) > BYTES_MAX:
         raise TooLarge("xml.too_large", f"an XML file has at most {BYTES_MAX} bytes")
     events = etree.iterparse(
-        io.BytesIO(data),
+        io.BytesIO(data) if isinstance(data, bytes) else data,
         events=("start", "end"),
+        # Other elements are built but not handed out: that is done in C.
+        tag=sorted(f"{{*}}{name}" for name in names),
         resolve_entities=False,
         load_dtd=False,
         no_network=True,
@@ -73,17 +81,22 @@ def stream(data: bytes, names: frozenset[str]) -> Iterator[tuple[str, Any]]:
     try:
         for event, element in events:
             if first:
-                info = element.getroottree().docinfo
-                if info.internalDTD is not None or info.doctype:
-                    raise UnreadableFile("xml.doctype", "document types and entities are refused")
-            if first or local(element) in names:
-                yield event, element
-            first = False
+                _refuse_document_type(element)
+                first = False
+            yield event, element
+        if first and events.root is not None:
+            _refuse_document_type(events.root)
     except etree.XMLSyntaxError as error:
         line = error.lineno or 0
         raise UnreadableFile(
             "xml.malformed", f"not well-formed XML at line {line}", line=line
         ) from None
+
+
+def _refuse_document_type(element: Any) -> None:
+    info = element.getroottree().docinfo
+    if info.internalDTD is not None or info.doctype:
+        raise UnreadableFile("xml.doctype", "document types and entities are refused")
 
 
 def release(element: Any) -> None:
