@@ -10,13 +10,16 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from pardna.payments.directory import DynamoSourceProfiles
 from pardna.payments.dropbox import SftpDropboxes
 from pardna.payments.ports import Dropbox, PaymentFiles
 from pardna.payments.s3 import S3PaymentFiles
-from pardna.runtime.errors import Conflict, NotFound
+from pardna.runtime.errors import Conflict, InvalidInput, NotFound
 from tests.fakes.payments import MemoryDropboxes, MemoryFiles
+from tests.support.deployed import register
 from tests.support.payments import a_bank
 from tests.support.sftp_server import PASSWORD, USER, running_sftp
+from tests.support.tables import create_table
 
 NAME = "PB00000000000001.xml"
 
@@ -96,3 +99,36 @@ def test_a_name_never_holds_other_bytes(files: PaymentFiles) -> None:
     assert files.read("payments/harbour/a.xml") == b"one"
     with pytest.raises(NotFound):
         files.read("payments/harbour/b.xml")
+
+
+@pytest.fixture
+def profiles() -> Iterator[DynamoSourceProfiles]:
+    with mock_aws():
+        client = boto3.client("dynamodb")
+        yield DynamoSourceProfiles(client, create_table(client, "directory"))
+
+
+def test_a_bank_is_read_as_it_was_registered(profiles: DynamoSourceProfiles) -> None:
+    place = {"host": "sftp.bank", "port": 22, "user": "u", "host_key": "k", "secret_id": "s"}
+    register(
+        "ncb-main",
+        provider="ncb",
+        channels=("sftp",),
+        account="ncb:404385912",
+        currency="JMD",
+        holder="Harbour Savings",
+        bic="JNCBJMKX",
+        sftp=place,
+    )
+    bank = profiles.paying_bank("harbour", "ncb-main")
+    assert (bank.account, bank.holder, bank.currency) == ("404385912", "Harbour Savings", "JMD")
+    assert (bank.sftp.in_dir, bank.sftp.done_dir) == ("in", "done")
+
+
+def test_a_source_without_a_server_cannot_pay(profiles: DynamoSourceProfiles) -> None:
+    register("stripe-main", provider="stripe", channels=("webhook",), secret_id="stripe")
+    assert profiles.secret_id("harbour", "stripe-main") == "stripe"
+    with pytest.raises(InvalidInput, match=r"payment\.bank_profile"):
+        profiles.paying_bank("harbour", "stripe-main")
+    with pytest.raises(NotFound, match=r"payment\.no_bank"):
+        profiles.paying_bank("elsewhere", "stripe-main")

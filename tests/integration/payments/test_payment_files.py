@@ -242,7 +242,8 @@ def test_a_refusal_is_kept_with_its_reason(desk: Desk) -> None:
 
 def test_a_duplicate_report_does_not_undo_the_payment(desk: Desk) -> None:
     batch = desk.write()
-    assert desk.hear(batch, "RJCT", "AM05").changed == ()
+    duplicate = desk.hear(batch, "RJCT", "AM05")
+    assert (duplicate.changed, duplicate.problems_count) == ((), 1)
     desk.hear(batch, "ACSC")
     desk.hear(batch, "RJCT", "AM05")
     assert desk.status is Status.ACCEPTED

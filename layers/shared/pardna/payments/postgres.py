@@ -12,6 +12,7 @@ from pardna.formats.model import PaymentStatus
 from pardna.money.model import Money
 from pardna.outbox.postgres import append
 from pardna.payments.model import (
+    DUPLICATE,
     Batch,
     Booking,
     Instruction,
@@ -193,6 +194,9 @@ class PostgresPaymentBook:
     ) -> int:
         """Take one payment's step; returns how many problems that made (0 or 1)."""
         status = final_status(said)
+        if said.reason_code == DUPLICATE:
+            # The bank has had this file before: no refusal of the payment, but worth a look.
+            return self._problem(connection, tenant_id, said, "payment.duplicate_file")
         if status is None or status is payment.status:
             return 0
         if payment.status not in _BEFORE[status]:
