@@ -205,7 +205,7 @@ def test_a_report_row_of_wrong_width_or_amount_is_named_by_its_line() -> None:
     parsed = stripe_payout_report.read("\r\n".join(lines).encode(), STRIPE)
     assert [(p.code, p.position) for p in parsed.problems] == [
         ("row.amount", "line 2"),
-        ("csv.width", "line 3"),
+        ("row.cells", "line 3"),
     ]
     assert len(parsed.transactions) == 3
 

@@ -1,17 +1,20 @@
-"""Any file as a stream of what it says: line formats of any size, others within their limits.
+"""Any file as a stream of what it says: bulk formats of any size, others within their limits.
 
-A format whose module has ``stream`` is read from the file as it goes; XML and JSON documents are
-read whole, up to `pardna.formats.xml.BYTES_MAX`, and then handed out in the same order.
+A format whose module has ``stream`` is read from the file as it goes; others (JSON, and what is
+never large) are read whole, up to `WHOLE_MAX`, and then handed out in the same order.
 """
 
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterator
 from dataclasses import replace
+from types import ModuleType
 from typing import BinaryIO, cast
 
 from pardna.formats import registry
+from pardna.formats.encoding import decode
 from pardna.formats.items import Item
 from pardna.formats.model import Origin, Parsed
 from pardna.formats.profile import Profile
@@ -19,7 +22,15 @@ from pardna.runtime.errors import TooLarge
 
 #: Families whose module has ``stream(file, origin)``.
 STREAMED = frozenset(
-    {"bai2", "nacha", "adyen.settlement", "paypal.settlement", "checkout.settlement"}
+    {
+        "camt",
+        "bai2",
+        "nacha",
+        "adyen.settlement",
+        "paypal.settlement",
+        "stripe.payout_report",
+        "checkout.settlement",
+    }
 )
 WHOLE_MAX = 256 * 1024 * 1024
 _HEAD_BYTES = 64 * 1024
@@ -38,7 +49,7 @@ def open_stream(
         return f"{profile.kind}:{profile.name}", module.stream(file, origin, profile)
     file.seek(0)
     head = file.read(_HEAD_BYTES)
-    whole = _starts_as_document(head)
+    whole = _is_json(head)
     data = head + file.read(WHOLE_MAX + 1 - len(head)) if whole else head
     if len(data) > WHOLE_MAX:
         raise TooLarge("format.too_large", f"such a document has at most {WHOLE_MAX} bytes")
@@ -46,7 +57,7 @@ def open_stream(
     module = importlib.import_module(f"pardna.formats.{registry.READERS[family]}")
     if family in STREAMED:
         file.seek(0)
-        return str(getattr(module, "FORMAT", family)), module.stream(file, origin)
+        return _name(family, module, head), module.stream(file, origin)
     if not whole:
         data += file.read(WHOLE_MAX + 1 - len(data))
         if len(data) > WHOLE_MAX:
@@ -71,7 +82,14 @@ def items_of(parsed: Parsed) -> Iterator[Item]:
     yield from parsed.problems
 
 
-def _starts_as_document(head: bytes) -> bool:
-    """XML or JSON, which are detected by more than their beginning."""
-    bare = head.lstrip(b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n")
-    return bare.startswith((b"<", b"{", b"["))
+def _is_json(head: bytes) -> bool:
+    """JSON is known by what the whole document says."""
+    return head.lstrip(b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n").startswith((b"{", b"["))
+
+
+def _name(family: str, module: ModuleType, head: bytes) -> str:
+    """What to call a format before it was read: account reports by the version that they name."""
+    if family == "camt":
+        found = re.search(r"camt\.05[234]\.\d{3}\.\d{2}", decode(head[: len(head) // 4 * 4]))
+        return found.group() if found else family
+    return str(getattr(module, "FORMAT", family))

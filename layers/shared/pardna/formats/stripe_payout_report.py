@@ -6,17 +6,19 @@ in the names of times; metadata columns are ``payment_metadata[key]``. The payou
 
 from __future__ import annotations
 
-import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
+from typing import BinaryIO
 
-from pardna.formats.encoding import decode
+from pardna.formats.items import Item, collect
 from pardna.formats.model import Origin, Parsed, Problem
+from pardna.formats.psp import guarded
+from pardna.formats.report_csv import rows
 from pardna.formats.stripe_objects import WEAK, charge_references, identifier, identity, kind_of
 from pardna.formats.text import clean, references, sorted_references
-from pardna.money.model import MoneyError, minor_from_text
-from pardna.runtime.errors import InvalidInput, TooLarge, UnreadableFile
+from pardna.money.model import minor_from_text
+from pardna.runtime.errors import InvalidInput, TooLarge
 from pardna.transactions.model import Kind, Side, Strength, Transaction
 
 FORMAT = "stripe.payout_report"
@@ -30,27 +32,16 @@ def read(data: bytes, origin: Origin) -> Parsed:
     """The transactions of a report. Raises UnreadableFile when a needed column is missing."""
     if len(data) > BYTES_MAX:
         raise TooLarge("stripe.report_too_large", f"a report has at most {BYTES_MAX} bytes")
-    rows = csv.DictReader(io.StringIO(decode(data), newline=""), strict=True)
-    found: list[Transaction] = []
-    problems: list[Problem] = []
-    try:
-        missing = NEEDED - set(rows.fieldnames or ())
-        if missing:
-            names = ", ".join(sorted(missing))
-            raise UnreadableFile("stripe.report_columns", f"the report lacks {names}")
-        for row in rows:
-            position = f"line {rows.line_num}"
-            try:
-                if None in row or None in row.values():
-                    raise InvalidInput("csv.width", "more or fewer cells than columns")
-                found.append(_one(row, origin, position))
-            except (InvalidInput, MoneyError) as error:
-                code = error.code if isinstance(error, InvalidInput) else "row.amount"
-                reason = error.detail if isinstance(error, InvalidInput) else "an amount is not one"
-                problems.append(Problem(code, position, reason))
-    except csv.Error:
-        raise UnreadableFile("csv.malformed", f"not CSV at line {rows.line_num}") from None
-    return Parsed(FORMAT, transactions=tuple(found), problems=tuple(problems))
+    return collect(FORMAT, stream(io.BytesIO(data), origin))
+
+
+def stream(file: BinaryIO, origin: Origin) -> Iterator[Item]:
+    """The same, row by row, for reports of any size."""
+    for row in rows(file, NEEDED):
+        if isinstance(row, Problem):
+            yield row
+        else:
+            yield from guarded(row[1], lambda r, at: [_one(r, origin, at)], row[0])
 
 
 def _one(row: Mapping[str, str], origin: Origin, position: str) -> Transaction:
