@@ -2,7 +2,32 @@
 
 from __future__ import annotations
 
+import functools
+import threading
 from typing import Any
+
+from moto.dynamodb.responses import DynamoHandler
+
+_ITEM_LOCK = threading.RLock()
+
+
+def _one_at_a_time() -> None:
+    """DynamoDB decides a conditional write atomically; moto checks first and writes afterwards, so
+    that two threads can both win. One lock around its calls gives back what DynamoDB promises."""
+    original = DynamoHandler.call_action
+    if getattr(original, "is_serialised", False):
+        return
+
+    @functools.wraps(original)
+    def call_action(self: Any) -> Any:
+        with _ITEM_LOCK:
+            return original(self)
+
+    call_action.is_serialised = True  # type: ignore[attr-defined]
+    DynamoHandler.call_action = call_action  # type: ignore[method-assign]
+
+
+_one_at_a_time()
 
 
 def create_table(client: Any, name: str, **indexes: tuple[str, str]) -> str:
