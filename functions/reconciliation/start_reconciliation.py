@@ -4,23 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from pardna.identity.wiring import access
 from pardna.matching.starting import RunRequest
 from pardna.matching.wiring import start_runs, tenant_ids
 from pardna.runtime.http import Request, Response, api, respond
 from pardna.runtime.observability import correlation_id, logger, observed
-
-
-class Notify(BaseModel):
-    """Who is told when the run has finished."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = Field(default="", max_length=200)
-    email: str = Field(default="", max_length=200)
-    phone: str = Field(default="", max_length=30)
 
 
 class NewRun(BaseModel):
@@ -30,7 +20,6 @@ class NewRun(BaseModel):
 
     reference_date: str = ""
     window_days: int = 45
-    notify: Notify = Notify()
 
 
 @api
@@ -41,7 +30,7 @@ def by_request(request: Request) -> Response:
     key = request.headers.get("idempotency-key", "")
     return respond(202, start_runs().start(RunRequest(
         tenant_id, body.reference_date, body.window_days, request.correlation_id,
-        f"{request.principal}:{key}" if key else "", body.notify.model_dump(),
+        f"{request.principal}:{key}" if key else "",
     )))  # fmt: skip
 
 

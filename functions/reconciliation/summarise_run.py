@@ -1,11 +1,11 @@
-"""State "Summarise run": totals onto the run's header, and a word to whoever asked."""
+"""State "Summarise run": totals onto the run's header, and a count when people must look."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from pardna.matching.wiring import run_summary
-from pardna.runtime.observability import logger, observed
+from pardna.runtime.observability import count, logger, observed
 
 
 @observed
@@ -14,4 +14,5 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     logger.info("Run summarised", tenant_id=event["tenant_id"], run_id=event["run_id"],
                 outcome=done["outcome"], matched_count=done["matched_count"],
                 breaks_count=done["breaks_count"])  # fmt: skip
+    count("RunsHeld", int(done["outcome"] != "passed"))
     return done

@@ -106,3 +106,33 @@ def test_logs_hold_no_payload_and_traces_are_on(name: str) -> None:
     assert properties["Logging"]["Level"] == "ALL"
     assert properties["Logging"]["IncludeExecutionData"] is False
     assert mentions(properties["Logging"]["Destinations"], "MachineLogs")
+
+
+#: What a state may hand on: ids, days, amounts and outcomes. An execution's history is read by
+#: every operator, so names, addresses and whole records are not among them.
+MAY_BE_CARRIED = {
+    "amount_minor", "approval_id", "batch_id", "circle_id", "clearing", "completeness", "context",
+    "correlation_id", "currency", "ending", "kind", "payment_id", "reference_date",
+    "requested_by", "round", "round_number", "run_id", "send_again", "source_id", "status",
+    "subject", "task_token", "tenant_id", "valid_seconds", "window_days",
+}  # fmt: skip
+#: How services are called, around what is carried.
+AROUND = {
+    "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID", "Bucket", "FunctionName", "Input", "Key",
+    "Payload", "StateMachineArn",
+}  # fmt: skip
+
+
+def carried(node: Any) -> set[str]:
+    """Every key that is handed on below a state's Parameters."""
+    if not isinstance(node, dict):
+        return set()
+    below = [carried(value) for value in node.values()]
+    return {key.removesuffix(".$") for key in node}.union(*below)
+
+
+@each_machine
+def test_states_hand_on_ids_and_nobodys_particulars(name: str) -> None:
+    for title, state in states(definition(machines()[name])).items():
+        beyond = carried(state.get("Parameters", {})) - MAY_BE_CARRIED - AROUND
+        assert not beyond, f"{title!r} hands on {sorted(beyond)}"

@@ -105,7 +105,6 @@ class Product:
                     "reference_date": on,
                     "window_days": 45,
                     "correlation_id": "c-1",
-                    "notify": {"email": "ops@example.com"},
                 }
             ),
         )

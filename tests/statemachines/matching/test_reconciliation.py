@@ -52,7 +52,6 @@ def test_a_round_is_matched_proved_cleared_and_its_break_named(product: Product)
     assert output["proof"]["settlements_proved_count"] == 1
     assert output["clearing"]["outcome"] == "posted"
     assert output["summary"]["matched_count"] == 1  # the rest was matched as it arrived
-    assert output["summary"]["notified_count"] == 1
     open_breaks = list(break_book().listed(TENANT, "open"))
     assert {(b.class_.value, b.pair, b.amount_minor) for b in open_breaks} == {
         ("MISSING_BANK", Pair.INTERNAL_BANK, 10_000),

@@ -31,7 +31,6 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from pardna.matching.model import Break, Leg, Match, Pair, Status
-from pardna.runtime.events import Envelope
 from pardna.transactions.model import Kind, Reference, Side
 
 
@@ -231,12 +230,4 @@ class Projection(Protocol):
 
     def taken(self, tenant_id: str, ids: Sequence[tuple[Pair, str]]) -> set[tuple[Pair, str]]:
         """Those of the legs that a match holds; at most 100 are asked for at a time."""
-        ...
-
-
-class Departures(Protocol):
-    """How announcements leave (`pardna.outbox`)."""
-
-    def depart(self, envelopes: Sequence[Envelope]) -> int:
-        """Send each once; again changes nothing."""
         ...

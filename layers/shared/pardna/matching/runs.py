@@ -110,7 +110,6 @@ class Reconciliation:
                 "shards_count": len(shards),
                 "started_at": iso(self._clock()),
                 "correlation_id": str(request.get("correlation_id", "")),
-                "notify": dict(request.get("notify") or {}),
             },
         )
         key = f"runs/{tenant_id}/{identifier}/manifest.json"

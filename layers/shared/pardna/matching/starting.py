@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pardna.matching.runs import WINDOW_DAYS, window
@@ -44,7 +44,6 @@ class RunRequest:
     window_days: int = WINDOW_DAYS
     correlation_id: str = ""
     idempotency_key: str = ""
-    notify: Mapping[str, str] = field(default_factory=dict)
 
 
 class StartRuns:
@@ -71,7 +70,6 @@ class StartRuns:
                 "reference_date": on,
                 "window_days": request.window_days,
                 "correlation_id": request.correlation_id,
-                "notify": dict(request.notify),
             },
             sort_keys=True,
         )

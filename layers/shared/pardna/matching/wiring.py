@@ -75,9 +75,8 @@ def reconciliation() -> Reconciliation:
 def run_summary() -> RunSummary:
     """Closes runs."""
     from pardna.matching.summary import RunSummary
-    from pardna.outbox.wiring import departures
 
-    return RunSummary(_run_book(), departures(), utc_now)
+    return RunSummary(_run_book(), utc_now)
 
 
 @cache
