@@ -34,6 +34,11 @@ TABLES = (
     "holds",
     "hold_ends",
     "open_holds",
+    "open_amounts",
+    "snapshots",
+    "snapshot_days",
+    "drains",
+    "blocks",
 )
 APPEND_ONLY = ("journals", "entries", "once", "closings")
 
@@ -220,6 +225,8 @@ def test_another_tenant_sees_no_row(runtime: str, table: str) -> None:
         "SELECT * FROM ledger.trial_balance",
         "SELECT * FROM ledger.open_items",
         "SELECT * FROM ledger.discrepancies",
+        "SELECT * FROM ledger.open_discrepancies",
+        "SELECT * FROM ledger.block_journals(1)",
         "SELECT * FROM ledger.statement('a', 'JMD', null, null, 10)",
     ],
 )

@@ -47,13 +47,19 @@ def ledger(database: TestDatabase) -> Ledger:
     return Ledger(books)
 
 
-def at_once(clients: int, work: Callable[[int], list[Outcome]]) -> list[list[Outcome]]:
-    """Run `work` in so many threads that all start together; each has its own connection."""
+def at_once(
+    database: TestDatabase, clients: int, work: Callable[[Ledger, int], list[Outcome]]
+) -> list[list[Outcome]]:
+    """Run `work` in so many threads that all start together, each a client of its own."""
     start = Barrier(clients)
 
     def run(number: int) -> list[Outcome]:
-        start.wait(30)
-        return work(number)
+        session = database.session()
+        start.wait(60)
+        try:
+            return work(Ledger(PostgresBooks(session)), number)
+        finally:
+            session.close()
 
     with ThreadPoolExecutor(clients) as pool:
         return list(pool.map(run, range(clients)))
@@ -66,12 +72,12 @@ def answers(outcomes: list[list[Outcome]]) -> Counter[str]:
 def test_the_same_key_from_many_clients_posts_once(ledger: Ledger, database: TestDatabase) -> None:
     journals = [move(f"k{i}", "hot:1", "hot:2", 10 + i) for i in range(20)]
 
-    def work(number: int) -> list[Outcome]:
+    def work(client: Ledger, number: int) -> list[Outcome]:
         order = journals if number % 2 else journals[::-1]
-        found = ledger.post(TENANT, WHO, order)
+        found = client.post(TENANT, WHO, order)
         return found if number % 2 else found[::-1]
 
-    outcomes = at_once(16, work)
+    outcomes = at_once(database, 16, work)
     assert answers(outcomes) == {Status.POSTED: 20, Status.ALREADY_POSTED: 300}
     for column in zip(*outcomes, strict=True):
         assert len({outcome.journal_id for outcome in column}) == 1
@@ -83,7 +89,9 @@ def test_the_same_key_with_different_content_has_one_winner(
     ledger: Ledger, database: TestDatabase
 ) -> None:
     outcomes = at_once(
-        16, lambda n: ledger.post(TENANT, WHO, [move("k", "hot:1", "hot:2", 100 + n)])
+        database,
+        16,
+        lambda client, n: client.post(TENANT, WHO, [move("k", "hot:1", "hot:2", 100 + n)]),
     )
     assert answers(outcomes) == {Status.POSTED: 1, Refusal.KEY_REUSED: 15}
     assert_sound(database.runtime_conninfo)
@@ -92,19 +100,19 @@ def test_the_same_key_with_different_content_has_one_winner(
 def test_a_hundred_clients_on_two_accounts(ledger: Ledger, database: TestDatabase) -> None:
     """Opposite directions, so that locks taken as they come would deadlock."""
 
-    def work(number: int) -> list[Outcome]:
+    def work(client: Ledger, number: int) -> list[Outcome]:
         ends = ("hot:1", "hot:2") if number % 2 else ("hot:2", "hot:1")
         return [
             outcome
             for turn in range(5)
-            for outcome in ledger.post(
+            for outcome in client.post(
                 TENANT,
                 WHO,
                 [move(f"{number}-{turn}-{i}", *ends, 1 + number % 2) for i in range(3)],
             )
         ]
 
-    outcomes = at_once(100, work)
+    outcomes = at_once(database, 100, work)
     assert answers(outcomes) == {Status.POSTED: 1500}
     assert balances(database.runtime_conninfo)["hot:1"] == 50 * 15 * 2 - 50 * 15
     assert_sound(database.runtime_conninfo)
@@ -113,8 +121,9 @@ def test_a_hundred_clients_on_two_accounts(ledger: Ledger, database: TestDatabas
 def test_a_limit_holds_whoever_comes_first(ledger: Ledger, database: TestDatabase) -> None:
     ledger.post(TENANT, WHO, [move("in", "safe", "hot:1", 100)])
     outcomes = at_once(
+        database,
         24,
-        lambda n: ledger.post(
+        lambda client, n: client.post(
             TENANT,
             WHO,
             [move(f"{n}", "hot:1", "safe", 10), move(f"{n}b", "wide", "hot:2", 1)],
@@ -128,7 +137,9 @@ def test_a_limit_holds_whoever_comes_first(ledger: Ledger, database: TestDatabas
 def test_a_journal_is_reversed_once_whoever_tries(ledger: Ledger, database: TestDatabase) -> None:
     ledger.post(TENANT, WHO, [move("k", "hot:1", "hot:2", 100)])
     outcomes = at_once(
-        12, lambda n: ledger.post(TENANT, WHO, [Journal(f"back{n}", "test", reverses="k")])
+        database,
+        12,
+        lambda client, n: client.post(TENANT, WHO, [Journal(f"back{n}", "test", reverses="k")]),
     )
     assert answers(outcomes) == {Status.POSTED: 1, Refusal.ALREADY_REVERSED: 11}
     assert balances(database.runtime_conninfo) == {}
@@ -136,15 +147,18 @@ def test_a_journal_is_reversed_once_whoever_tries(ledger: Ledger, database: Test
 
 
 def test_a_split_account_is_read_as_one(ledger: Ledger, database: TestDatabase) -> None:
-    at_once(16, lambda n: ledger.post(TENANT, WHO, [move(f"{n}", "wide", "hot:1", 5)]))
+    at_once(
+        database, 16, lambda client, n: client.post(TENANT, WHO, [move(f"{n}", "wide", "hot:1", 5)])
+    )
     assert balances(database.runtime_conninfo) == {"wide": 80, "hot:1": -80}
     assert_sound(database.runtime_conninfo)
 
 
 def test_first_use_of_accounts_by_many_clients(ledger: Ledger, database: TestDatabase) -> None:
     outcomes = at_once(
+        database,
         12,
-        lambda n: ledger.post(
+        lambda client, n: client.post(
             TENANT, WHO, [move(f"{n}-{i}", f"bank:b{i}", f"pot:p{i}", 1) for i in range(5)]
         ),
     )
@@ -156,11 +170,14 @@ def end_hold(
     database: TestDatabase,
     key: str,
     done: list[tuple[HoldStatus, HoldRefusal | None, bool]],
+    _: Ledger,
     number: int,
 ) -> list[Outcome]:
     action = HoldStatus.CAPTURED if number % 2 else HoldStatus.VOIDED
-    with PostgresBooks(database.session()).open(TENANT, WHO) as book:
+    session = database.session()
+    with PostgresBooks(session).open(TENANT, WHO) as book:
         found = book.end_hold(key, action)
+    session.close()
     done.append((found.status, found.refusal, found.again))
     return []
 
@@ -173,10 +190,34 @@ def test_capture_and_void_race_and_one_wins(ledger: Ledger, database: TestDataba
             book.hold([Hold(f"h{turn}", "hot:2", "safe", "JMD", 20)])
 
         done: list[tuple[HoldStatus, HoldRefusal | None, bool]] = []
-        at_once(10, partial(end_hold, database, f"h{turn}", done))
+        at_once(database, 10, partial(end_hold, database, f"h{turn}", done))
         won = [status for status, refusal, again in done if refusal is None and not again]
         assert len(won) == 1
         assert sum(refusal is not None for _, refusal, _ in done) == 5
     assert_sound(database.runtime_conninfo)
     held = "SELECT sum(held_debits_minor) + sum(held_credits_minor) FROM ledger.balances"
     assert rows(database.runtime_conninfo, held) == [(0,)]
+
+
+def test_open_items_are_kept_whoever_posts(ledger: Ledger, database: TestDatabase) -> None:
+    """Both sides of the same items at once, in opposite order."""
+
+    def work(client: Ledger, number: int) -> list[Outcome]:
+        sign = 1 if number % 2 else -1
+        journals = [
+            Journal(
+                f"{number}-{item}",
+                "test",
+                (
+                    Line("clearing:x", "JMD", sign * (item + 1), f"t{item}"),
+                    Line("hot:1", "JMD", -sign * (item + 1)),
+                ),
+            )
+            for item in range(10)
+        ]
+        return client.post(TENANT, WHO, journals if number % 4 < 2 else journals[::-1])
+
+    assert answers(at_once(database, 13, work)) == {Status.POSTED: 130}
+    assert_sound(database.runtime_conninfo)
+    left = rows(database.runtime_conninfo, "SELECT item, amount_minor FROM ledger.open_items")
+    assert sorted(left) == sorted((f"t{item}", -(item + 1)) for item in range(10))

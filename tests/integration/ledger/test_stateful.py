@@ -28,6 +28,7 @@ ACCOUNTS = [
     Account("wide", "JMD", AccountType.ASSET, shards=3),
     Account("cash", "USD", AccountType.ASSET),
     Account("pot", "USD", AccountType.LIABILITY, minimum_minor=0),
+    Account("clearing:x", "JMD", AccountType.ASSET),
 ]
 amounts = st.integers(-100, 100).filter(bool)
 lines = st.builds(
@@ -48,6 +49,10 @@ def journals(draw: st.DrawFn) -> Journal:
     if draw(st.integers(0, 3)) == 0:
         return Journal(key, "test", tuple(draw(st.lists(lines, max_size=3))))
     amount = draw(amounts)
+    if draw(st.integers(0, 2)) == 0:
+        item = draw(st.sampled_from(["t1", "t2"]))
+        open_line = Line("clearing:x", "JMD", amount, item)
+        return Journal(key, "test", (open_line, Line("pot", "JMD", -amount)))
     currency = draw(st.sampled_from(["JMD", "JMD", "USD"]))
     debit, credit = draw(st.permutations(["cash", "pot"] + ["wide"] * (currency == "JMD")))[:2]
     return Journal(key, "test", (Line(debit, currency, amount), Line(credit, currency, -amount)))

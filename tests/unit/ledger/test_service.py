@@ -195,6 +195,18 @@ def test_an_empty_call_does_nothing(ledger: Ledger) -> None:
     assert ledger.post_transactions(TENANT, WHO, []).new == 0
 
 
+def test_an_account_outside_the_chart_refuses_its_journal_only(ledger: Ledger) -> None:
+    from pardna.ledger.model import Journal, Line
+
+    def journal(key: str, account: str) -> Journal:
+        lines = (Line(account, "JMD", 5), Line("equity:b", "JMD", -5))
+        return Journal(key, "opening", lines)
+
+    outcomes = ledger.post(TENANT, WHO, [journal("1", "typo:a"), journal("2", "bank:a")])
+    assert outcomes[0].refusal is Refusal.UNKNOWN_ACCOUNT
+    assert outcomes[1].stands
+
+
 def test_outcomes_say_whether_a_journal_stands(ledger: Ledger) -> None:
     from pardna.ledger.model import Journal, Line
 

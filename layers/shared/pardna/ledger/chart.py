@@ -30,6 +30,11 @@ _TYPES = {
 }
 
 
+def describes(code: str) -> bool:
+    """Whether the chart knows this kind of account."""
+    return code.partition(":")[0] in _TYPES
+
+
 def account(code: str, currency: str) -> Account:
     """The account that `code` describes; raises InvalidInput for a code outside the chart."""
     family, _, _ = code.partition(":")

@@ -143,6 +143,7 @@ def post_in(
     """Post within a book that the caller opened, opening accounts of the chart on first use.
 
     Accounts are opened only after a posting missed them: in the steady state that costs nothing.
+    One that the chart does not describe stays unknown, and its journal refused.
     """
     outcomes = book.post(journals, all_or_nothing)
     missing = {
@@ -150,6 +151,7 @@ def post_in(
         for journal, outcome in zip(journals, outcomes, strict=True)
         if outcome.refusal in (Refusal.UNKNOWN_ACCOUNT, Refusal.CURRENCY_MISMATCH)
         for line in journal.lines
+        if chart.describes(line.account)
     }
     if not missing:
         return outcomes
