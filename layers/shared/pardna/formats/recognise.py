@@ -153,7 +153,7 @@ def _gocardless(document: Mapping[str, Any]) -> str:
 
 
 def _mollie(document: Mapping[str, Any]) -> str:
-    if document.get("resource") in _MOLLIE:
+    if str(document.get("resource")) in _MOLLIE:
         return "mollie"
     return "mollie" if isinstance(document.get("_embedded"), Mapping) else ""
 

@@ -31,7 +31,8 @@ def read(data: bytes, origin: Origin) -> Parsed:
     event = json_text.loads(data)
     if not isinstance(event, Mapping) or event.get("object") != "event":
         raise UnreadableFile("stripe.no_event", "this is not a Stripe event")
-    thing = (event.get("data") or {}).get("object")
+    content = event.get("data")
+    thing = content.get("object") if isinstance(content, Mapping) else None
     if not isinstance(thing, Mapping) or not isinstance(event.get("type"), str):
         raise UnreadableFile("stripe.no_event", "the event has no object or no type")
     return collect(FORMAT, items(event, thing, origin))

@@ -31,6 +31,8 @@ def encoding_of(file: BinaryIO) -> str:
     )
     named = next((name for mark, name in marked if head.startswith(mark)), "")
     if not named and 0 in head:
+        if len(head) < 2:
+            raise UnreadableFile("text.binary", "this is not text")
         decode(head[: len(head) // 2 * 2])  # refuses binary data
         named = "utf-16-le" if head[1] == 0 else "utf-16-be"
     for name in (named,) if named else ("utf-8", "cp1252", "latin-1"):
