@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -24,6 +25,7 @@ from local.console import HomeError
 
 # Start times are told in clock ticks (1/100 s) and rounded differently by kernels.
 START_TOLERANCE_S = 0.05
+FREE_RANGE = range(20_000, 32_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,15 +180,19 @@ def holder_of(port: int) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """TCP ports on loopback that are free now, all different."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+    """TCP ports on loopback that are free now, all different.
+
+    Below the range from which systems take the near ends of outgoing connections: there, a port
+    that is free now may be somebody's a moment later.
+    """
+    found: list[int] = []
+    for port in random.SystemRandom().sample(FREE_RANGE, len(FREE_RANGE)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise HomeError("no free ports are left", "stop some programs")
 
 
 def quiet_environment(**extra: str) -> dict[str, str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,11 +29,19 @@ pytestmark = pytest.mark.home
 
 
 @pytest.fixture
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A home's folder; whatever a test left running in it is stopped."""
-    made = tmp_path_factory.mktemp("home")
-    yield made
-    home.down(made)
+def folder() -> Iterator[Path]:
+    """A home's folder; whatever a test left running in it is stopped.
+
+    Not in pytest's own temporary folder: that is shut to PostgreSQL's user by every pytest that
+    starts meanwhile.
+    """
+    made = Path(tempfile.mkdtemp(prefix="pardna-home-"))
+    made.chmod(0o755)
+    try:
+        yield made
+    finally:
+        home.down(made)
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def command(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
