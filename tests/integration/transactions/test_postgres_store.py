@@ -5,18 +5,25 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from functools import reduce
+from itertools import count
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pardna.outbox.postgres import PostgresUnsentEvents
 from pardna.runtime.errors import InvalidInput
-from pardna.transactions.model import merge
+from pardna.transactions.model import Transaction, merge
 from pardna.transactions.ports import Delivery, DeliveryStatus, Outcome
 from pardna.transactions.postgres import PostgresTransactionStore, record_in
 from pardna.transactions.recorded import TransactionRecorded
 from tests.contract.transactions.test_store import NOON, RAW, TENANT, batch, charge
 from tests.support.postgres import TestDatabase
+from tests.support.strategies import reports
+
+NUMBERS = count(100)
 
 
 def rows(database: TestDatabase, query: str) -> list[tuple[object, ...]]:
@@ -113,3 +120,22 @@ def test_a_contradiction_is_found_in_quarantine(database: TestDatabase) -> None:
     assert found == [
         ("row 7", "transaction.contradiction", "currency of stripe:acct_1/ch_1 was JMD")
     ]
+
+
+@settings(
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(said=st.lists(reports(), min_size=1, max_size=6), cut=st.integers(0, 6))
+def test_whatever_the_order_and_the_batches_the_head_is_what_all_of_them_say(
+    database: TestDatabase, said: list[Transaction], cut: int
+) -> None:
+    tenant = f"t-{next(NUMBERS)}"
+    said = [replace(t, tenant_id=tenant) for t in said]
+    store = PostgresTransactionStore(database.session())
+    for part in (said[cut:], said[:cut], said):
+        store.record(tenant, "p", batch(*part))
+    head = store.get(tenant, [said[0].transaction_id])[said[0].transaction_id]
+    assert head.transaction.content_hash == reduce(merge, said, said[0]).content_hash
+    assert store.record(tenant, "p", batch(*said))[0].outcome is Outcome.UNCHANGED

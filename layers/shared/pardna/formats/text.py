@@ -72,9 +72,9 @@ def sorted_references(found: Iterable[Reference]) -> tuple[Reference, ...]:
 class EntryIds:
     """External ids of a bank account's entries: the same entry in any file gets the same id.
 
-    The id leads with the bank's own reference and carries value date and amount, because banks use
-    one reference for a payment and its fee, and daily counters as references: an id that is too
-    coarse would swallow money, silently. Without a reference, a digest of the texts stands in its
+    The id leads with the bank's own reference and carries value date and amount, because banks put
+    one reference on many entries (a payment and its fee, or a whole day): an id that is too coarse
+    would swallow money, silently. Without a reference, a digest of the texts stands in its
     place. Entries that still agree in everything are numbered in their order.
     """
 
