@@ -113,7 +113,7 @@ def test_whoever_changes_a_field_is_found_and_named(
         "UPDATE ledger.journals SET xid = '9999999' WHERE key = '10'",
         "UPDATE ledger.journals SET journal_id = ledger.uuid7(recorded_at, 99) WHERE key = '10'",
         "UPDATE ledger.journals SET tenant_id = 'other' WHERE key = '10'",
-        "UPDATE ledger.accounts SET code = 'c' WHERE code = 'a'",
+        "UPDATE ledger.accounts SET code = 'z' WHERE code = 'a'",
         "UPDATE ledger.blocks SET from_xid = '0' WHERE height = 2",
         "UPDATE ledger.blocks SET to_xid = to_xid::text::numeric::text::xid8, height = 9"
         " WHERE height = 2",

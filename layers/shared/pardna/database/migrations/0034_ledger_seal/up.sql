@@ -27,40 +27,46 @@ SELECT app.protect('ledger.blocks');
 SELECT app.make_append_only('ledger.blocks');
 GRANT SELECT ON ledger.blocks TO pardna_runtime;
 
--- A netstring: length in bytes, colon, bytes, comma. A list of them reads in one way only.
-CREATE FUNCTION ledger.net(value text) RETURNS bytea
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT convert_to(octet_length(convert_to(coalesce(value, ''), 'UTF8')) || ':'
-                      || coalesce(value, '') || ',', 'UTF8')
+-- A netstring: length in bytes (the database is UTF-8), colon, text, comma. A list of them reads in one
+-- way only. STABLE, as what they call, or the planner would not inline them.
+CREATE FUNCTION ledger.net(value text) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT octet_length(coalesce(value, '')) || ':' || coalesce(value, '') || ','
 $$;
 
 CREATE FUNCTION ledger.instant(moment timestamptz) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT to_char(moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 $$;
 
--- Everything that a journal says, as text fields in a fixed order; lines follow each other.
-CREATE FUNCTION ledger.journal_fields(journal ledger.journals) RETURNS text[]
+-- Journals of a range of transactions in the order of sealing, each as text fields in a fixed order
+-- (its lines follow each other) and as its leaf. Leaves and nodes are told apart by their first byte
+-- (as in RFC 6962), so neither passes for the other.
+CREATE FUNCTION ledger.journals_between(from_xid xid8, to_xid xid8)
+RETURNS TABLE (journal_id uuid, fields text[], leaf bytea)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT ARRAY['pardna-journal-1', journal.tenant_id, journal.journal_id::text, journal.key,
-                 journal.kind, ledger.instant(journal.effective_at), ledger.instant(journal.original_at),
-                 ledger.instant(journal.recorded_at), journal.line_count::text, journal.description,
-                 journal.refs::text, journal.metadata::text, journal.reverses::text,
-                 journal.posted_by, journal.xid::text]
-        || (SELECT array_agg(f.field ORDER BY e.line, f.number)
-            FROM ledger.entries e
-            CROSS JOIN LATERAL (SELECT a.code FROM ledger.accounts a
-                WHERE a.tenant_id = e.tenant_id AND a.account_id = e.account_id LIMIT 1) a
-            CROSS JOIN LATERAL unnest(ARRAY[e.line::text, e.account_id::text, a.code, e.amount_minor::text,
-                e.currency, e.item, e.effective_day::text]) WITH ORDINALITY f (field, number)
-            WHERE e.tenant_id = journal.tenant_id AND e.journal_id = journal.journal_id)
-$$;
-
--- Leaves and nodes are told apart by their first byte (as in RFC 6962), so neither passes for the other.
-CREATE FUNCTION ledger.leaf(fields text[]) RETURNS bytea
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT sha256('\x00'::bytea || (SELECT string_agg(ledger.net(f.field), ''::bytea ORDER BY f.number)
-                                    FROM unnest(fields) WITH ORDINALITY f (field, number)))
+    SELECT j.journal_id, f.fields, sha256('\x00'::bytea || convert_to(n.body, 'UTF8'))
+    FROM ledger.journals j
+    CROSS JOIN LATERAL (
+        SELECT ARRAY['pardna-journal-1', j.tenant_id, j.journal_id::text, j.key, j.kind,
+                     ledger.instant(j.effective_at), ledger.instant(j.original_at),
+                     ledger.instant(j.recorded_at), j.line_count::text, j.description, j.refs::text,
+                     j.metadata::text, j.reverses::text, j.posted_by, j.xid::text]
+            || array_agg(l.field ORDER BY e.line, l.number) AS fields
+        FROM ledger.entries e
+        LEFT JOIN LATERAL (SELECT a.code FROM ledger.accounts a
+            WHERE a.tenant_id = e.tenant_id AND a.account_id = e.account_id LIMIT 1) a ON true
+        CROSS JOIN LATERAL unnest(ARRAY[e.line::text, e.account_id::text, a.code, e.amount_minor::text,
+            e.currency, e.item, e.effective_day::text]) WITH ORDINALITY l (field, number)
+        WHERE e.tenant_id = j.tenant_id AND e.journal_id = j.journal_id
+    ) f
+    CROSS JOIN LATERAL (
+        SELECT string_agg(ledger.net(x.field), '' ORDER BY x.number) AS body
+        FROM unnest(f.fields) WITH ORDINALITY x (field, number)
+    ) n
+    WHERE j.tenant_id = app.tenant()
+      AND j.xid >= journals_between.from_xid AND j.xid < journals_between.to_xid
+    ORDER BY j.xid, j.journal_id
 $$;
 
 -- Root of a Merkle tree; an odd node moves up a level as it is, which is RFC 6962's tree.
@@ -110,11 +116,9 @@ BEGIN
     WHERE j.tenant_id = me AND j.xid >= block.from_xid AND j.xid < settled
     ORDER BY j.xid, j.journal_id OFFSET greatest(most, 1) - 1 LIMIT 1;
     block.to_xid := CASE WHEN upper IS NULL THEN settled ELSE (upper::text::numeric + 1)::text::xid8 END;
-    SELECT array_agg(x.leaf ORDER BY x.xid, x.journal_id) INTO hashes FROM (
-        SELECT j.xid, j.journal_id, ledger.leaf(ledger.journal_fields(j)) AS leaf
-        FROM ledger.journals j
-        WHERE j.tenant_id = me AND j.xid >= block.from_xid AND j.xid < block.to_xid
-    ) x;
+    hashes := (SELECT array_agg(x.leaf ORDER BY x.place)
+               FROM (SELECT j.leaf, row_number() OVER () AS place
+                     FROM ledger.journals_between(block.from_xid, block.to_xid) j) x);
     IF hashes IS NULL THEN
         RETURN NULL;
     END IF;
@@ -122,10 +126,10 @@ BEGIN
     block.journals := cardinality(hashes);
     block.root := ledger.merkle_root(hashes);
     block.previous := coalesce(last.hash, sha256(''));
-    block.hash := sha256(ledger.net('pardna-block-1') || ledger.net(me) || ledger.net(block.height::text)
-        || ledger.net(block.from_xid::text) || ledger.net(block.to_xid::text)
-        || ledger.net(block.journals::text) || ledger.net(encode(block.root, 'hex'))
-        || ledger.net(encode(block.previous, 'hex')));
+    block.hash := sha256(convert_to(ledger.net('pardna-block-1') || ledger.net(me)
+        || ledger.net(block.height::text) || ledger.net(block.from_xid::text)
+        || ledger.net(block.to_xid::text) || ledger.net(block.journals::text)
+        || ledger.net(encode(block.root, 'hex')) || ledger.net(encode(block.previous, 'hex')), 'UTF8'));
     INSERT INTO ledger.blocks (tenant_id, height, from_xid, to_xid, journals, root, previous, hash, leaves)
     VALUES (me, block.height, block.from_xid, block.to_xid, block.journals, block.root, block.previous,
             block.hash, (SELECT string_agg(h, ''::bytea ORDER BY n) FROM unnest(hashes) WITH ORDINALITY u (h, n)));
@@ -147,11 +151,10 @@ $$;
 CREATE FUNCTION ledger.block_journals(block_height bigint)
 RETURNS TABLE (journal_id uuid, fields text[])
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT j.journal_id, ledger.journal_fields(j)
+    SELECT j.journal_id, j.fields
     FROM ledger.blocks b
-    JOIN ledger.journals j ON j.tenant_id = b.tenant_id AND j.xid >= b.from_xid AND j.xid < b.to_xid
+    CROSS JOIN LATERAL ledger.journals_between(b.from_xid, b.to_xid) j
     WHERE b.tenant_id = app.tenant() AND b.height = block_height
-    ORDER BY j.xid, j.journal_id
 $$;
 
 -- The block that holds a journal; null when it is not sealed yet.
@@ -162,7 +165,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     WHERE j.tenant_id = app.tenant() AND j.journal_id = journal
 $$;
 
-REVOKE ALL ON FUNCTION ledger.net, ledger.instant, ledger.journal_fields, ledger.leaf,
+REVOKE ALL ON FUNCTION ledger.net, ledger.instant, ledger.journals_between,
     ledger.merkle_root, ledger.seal, ledger.seal_lag, ledger.block_journals, ledger.block_of FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger.seal, ledger.seal_lag, ledger.block_journals, ledger.block_of
     TO pardna_runtime;
