@@ -7,17 +7,18 @@ from typing import Any
 
 import pytest
 
-from tests.template.reading import machines, mentions, queues, resources, template
+from tests.template.reading import ROOT, machines, mentions, queues, resources, template
 
 QUEUES = queues()
 TABLES = resources("AWS::DynamoDB::Table")
 BUCKETS = resources("AWS::S3::Bucket")
+CODE = (ROOT / "functions", ROOT / "layers" / "shared" / "pardna")
 ALARMS = resources("AWS::CloudWatch::Alarm")
 
 
 def alarms_on(logical_id: str) -> list[dict[str, Any]]:
     """Alarms whose dimensions name a resource."""
-    return [alarm for alarm in ALARMS.values() if mentions(alarm["Dimensions"], logical_id)]
+    return [alarm for alarm in ALARMS.values() if mentions(alarm.get("Dimensions", []), logical_id)]
 
 
 @pytest.mark.parametrize("name", sorted(QUEUES))
@@ -52,7 +53,7 @@ def test_an_alarm_rings_somewhere_and_says_what_is_wrong(name: str) -> None:
 
 @pytest.mark.parametrize("metric", ["SftpPullFailed", "WebhookRefused", "5XXError", "Latency"])
 def test_what_the_promises_depend_on_rings(metric: str) -> None:
-    assert [a for a in ALARMS.values() if a["MetricName"] == metric]
+    assert [a for a in ALARMS.values() if a.get("MetricName") == metric]
 
 
 @pytest.mark.parametrize("name", sorted(TABLES))
@@ -116,3 +117,13 @@ def test_secrets_are_no_parameters_that_can_be_read_back() -> None:
         if name.startswith("Database"):
             assert parameter["NoEcho"] is True
     assert "MasterUserPassword" not in json.dumps(template())
+
+
+def test_every_metric_that_an_alarm_watches_is_counted_somewhere() -> None:
+    watched = {a["MetricName"] for a in ALARMS.values() if a.get("Namespace") == "Pardna"}
+    for alarm in ALARMS.values():
+        stats = [m["MetricStat"]["Metric"] for m in alarm.get("Metrics", []) if "MetricStat" in m]
+        watched |= {metric["MetricName"] for metric in stats}
+    code = "".join(p.read_text() for folder in CODE for p in folder.rglob("*.py"))
+
+    assert {name for name in watched if f'"{name}"' not in code} == set()
