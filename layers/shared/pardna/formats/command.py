@@ -1,7 +1,7 @@
 """``pardna parse FILE``: what a file is and says, without a network, an account or a database.
 
 Exit status 0 when the file could be read (whatever is wrong in it is told), 1 when it is refused,
-2 when the command itself is wrong. Memory does not grow with the file: transactions are counted and
+2 when the command itself is wrong. An archive's files are shown one after the other. Memory does not grow with the file: transactions are counted and
 summed as they pass; ``--transactions`` writes them out as they come.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import io
 import json
 import sys
 from collections import Counter
@@ -19,6 +20,7 @@ from typing import Any, BinaryIO, TextIO
 
 from pydantic import ValidationError
 
+from pardna.formats.archive import Member, is_archive, members
 from pardna.formats.items import Item
 from pardna.formats.model import Origin, PaymentStatus, Problem, Severity, Statement
 from pardna.formats.profile import Profile
@@ -35,10 +37,16 @@ PROBLEMS_SHOWN = 50
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     chosen = _arguments(arguments)
+    shown = Path(chosen.file).name
     try:
         profile = _profile(chosen.profile)
         with Path(chosen.file).open("rb") as file:
-            summary = _summary(file, profile, chosen)
+            if not is_archive(file.read(4)):
+                return _show(shown, file, profile, chosen)
+            # Every file of an archive is shown; one that is refused makes the answer 1.
+            found = members(file)
+            alone = [_show(_inside(shown, m), io.BytesIO(m.data), profile, chosen) for m in found]
+            return max(alone, default=1)
     except OSError as error:
         sys.stderr.write(f"pardna parse: {chosen.file}: {error.strerror or error}\n")
         return 2
@@ -46,12 +54,25 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"pardna parse: {error}\n")
         return 2
     except PardnaError as error:
-        _refuse(error, chosen)
+        _refuse(error, shown, chosen)
+        return 1
+
+
+def _inside(archive_name: str, member: Member) -> str:
+    return f"{archive_name}: {member.name}"
+
+
+def _show(name: str, file: BinaryIO, profile: Profile | None, chosen: argparse.Namespace) -> int:
+    """Read one file and write what it says."""
+    try:
+        summary = _summary(file, profile, chosen)
+    except PardnaError as error:
+        _refuse(error, name, chosen)
         return 1
     if chosen.json:
         sys.stdout.write(json.dumps(as_json(summary), indent=2, ensure_ascii=False) + "\n")
     elif not chosen.transactions:
-        write_text(summary, chosen.file, sys.stdout)
+        write_text(summary, name, sys.stdout)
     return 0
 
 
@@ -212,7 +233,7 @@ def _statement_json(statement: Statement) -> dict[str, Any]:
 
 def write_text(summary: Summary, name: str, out: TextIO) -> None:
     """The summary for people."""
-    out.write(f"{Path(name).name}: {summary.format}\n")
+    out.write(f"{name}: {summary.format}\n")
     for statement, _ in summary.statements:
         _write_statement(statement, out)
     hidden = summary.statements_count - len(summary.statements)
@@ -274,10 +295,9 @@ def _money(minor: int, currency: str) -> str:
         return f"{sign}{currency} {abs(minor) // 100:,}.{abs(minor) % 100:02d}"
 
 
-def _refuse(error: PardnaError, chosen: argparse.Namespace) -> None:
+def _refuse(error: PardnaError, name: str, chosen: argparse.Namespace) -> None:
     if chosen.json:
         refusal = {"refused": {"code": error.code, "reason": error.detail}}
         sys.stdout.write(json.dumps(refusal, indent=2) + "\n")
     else:
-        name = Path(chosen.file).name
         sys.stderr.write(f"{name}: refused: {error.detail} ({error.code})\n")

@@ -10,6 +10,7 @@ import importlib
 from typing import cast
 
 from pardna.formats import json_text
+from pardna.formats.archive import is_archive
 from pardna.formats.encoding import decode
 from pardna.formats.model import Origin, Parsed
 from pardna.formats.recognise import json_kind, text_kind, xml_kind
@@ -47,6 +48,8 @@ def detect(data: bytes) -> str:
     """The family (a key of `READERS`) of these bytes; raises UnreadableFile when it is none."""
     if not data.strip():
         raise UnreadableFile("format.empty", "the file is empty")
+    if is_archive(data[:4]):
+        raise UnreadableFile("format.archive", "an archive, of which each file is to be read")
     head = decode(_whole_characters(data[:_HEAD_BYTES])).lstrip()
     kind, unknown = _kind(head, data)
     if kind not in READERS:
