@@ -112,7 +112,9 @@ def test_new_and_vanished_columns_are_named() -> None:
 def test_an_id_that_comes_twice_is_named() -> None:
     text = STATEMENT.replace("NCB2", "NCB1")
     parsed = csv_profile.read(text.encode(), BANK, a_profile(id_columns=["Ref"]))
-    assert [p.code for p in parsed.statements[0].problems] == ["row.repeated"]
+    codes = [p.code for p in parsed.statements[0].problems]
+    assert codes == ["row.repeated", "control.debits"]
+    assert len(parsed.statements[0].transactions) == 1
 
 
 def test_newest_first_still_ties() -> None:

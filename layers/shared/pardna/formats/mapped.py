@@ -53,7 +53,6 @@ class Mapper:
         self.rows = 0
         self.debits = 0
         self.credits = 0
-        self.failed = 0
         self.skips = [(s.column, {v.strip().upper() for v in s.values}) for s in profile.skip]
         self.kinds = {k.strip().upper(): v for k, v in profile.kinds.values.items()}
         self.zone = ZoneInfo(profile.dates.zone)
@@ -70,26 +69,28 @@ class Mapper:
         self.rows += 1
         if any(cell(column).strip().upper() in values for column, values in self.skips):
             return
+        if self._repeated(cell):
+            # Two rows of one id would be two versions of one movement, and money would vanish.
+            yield Problem("row.repeated", position, "its id came before in this file", "id")
+            return
         try:
             yield self._transaction(cell, position)
-            yield from self._repeated(cell, position)
         except MoneyError as error:
-            self.failed += 1
             yield Problem("row.amount", position, _without_value(error), "amount")
         except InvalidInput as error:
-            self.failed += 1
             yield Problem(error.code, position, error.detail)
 
-    def _repeated(self, cell: Cell, position: str) -> Iterator[Problem]:
-        """A row whose id came before."""
+    def _repeated(self, cell: Cell) -> bool:
+        """Whether a row's id came before."""
         columns = self.profile.id_columns
         if not columns:
-            return
+            return False
         key = hash(tuple(cell(c).strip() for c in columns))
         if key in self.seen:
-            yield Problem("row.repeated", position, "its id came before in this file", "id")
-        elif len(self.seen) < IDS_MAX:
+            return True
+        if len(self.seen) < IDS_MAX:
             self.seen.add(key)
+        return False
 
     def _transaction(self, cell: Cell, position: str) -> Transaction:
         profile = self.profile
