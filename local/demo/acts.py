@@ -260,11 +260,16 @@ def pay_twice_by_mistake(player: Player, circle: Circle) -> None:
     if not circle.twice:
         return
     mark = f"again-{circle.reference}"
-    if any(metadata.get("mark") == mark for _, metadata in player.intents()):
-        return
-    member = circle.member(circle.twice)
-    customer, method = save_cards(player, circle)[member.member_id]
-    intent = player.stripe.payment_intents.create(
+    known = [intent for intent, metadata in player.intents() if metadata.get("mark") == mark]
+    intent = known[0] if known else _pay_again(player, circle, mark)
+    # Looked at apart: whoever was interrupted between the two must still refund, and once.
+    if not any(one.payment_intent == intent.id for one in player.stripe_all("refunds")):
+        player.stripe.refunds.create({"payment_intent": intent.id})
+
+
+def _pay_again(player: Player, circle: Circle, mark: str) -> Any:
+    customer, method = save_cards(player, circle)[circle.twice]
+    return player.stripe.payment_intents.create(
         {
             "amount": circle.hand_minor,
             "currency": circle.currency.lower(),
@@ -275,7 +280,6 @@ def pay_twice_by_mistake(player: Player, circle: Circle) -> None:
             "metadata": {"mark": mark},
         }
     )
-    player.stripe.refunds.create({"payment_intent": intent.id})
 
 
 def dispute_and_win(player: Player, told: Told, circle: Circle) -> None:

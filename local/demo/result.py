@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -13,17 +14,31 @@ from local.demo.player import Player
 
 
 @dataclass(frozen=True, slots=True)
+class Match:
+    """A committed match: its level, the rule that made it, and why."""
+
+    level: str
+    rule: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """Everything that is shown at the end. `wrong` lists what the story did not come to."""
 
     books: Any
     breaks: list[Any]
-    matches_by_level: dict[str, int]
+    matches: list[Match]
     journals: int
     mails: list[Any]
     texts: list[Any]
     payments: list[Any]
     wrong: tuple[str, ...]
+
+    @property
+    def matches_by_level(self) -> dict[str, int]:
+        """How many matches each level made."""
+        return by_level(self.matches)
 
     @property
     def trial_balance(self) -> dict[str, int]:
@@ -36,18 +51,23 @@ def read(player: Player, told: Told) -> Result:
     books = player.api(AUDITOR.email, "GET", f"/tenants/{TENANT}/trial-balance")
     breaks = player.api(AUDITOR.email, "GET", f"/tenants/{TENANT}/breaks")["breaks"]
     opened = [one for one in breaks if one["status"] == "open"]
-    levels, journals = _matches_by_level(player), _journals(player)
+    matches, journals = _matches(player), _journals(player)
     payments = player.bank("/payments")["payments"]
     mails, texts = player.sent_mail(), player.sent_sms()
     wrong = [
         *_books_wrong(told, books),
         *_breaks_wrong(books, opened),
-        *_levels_wrong(levels),
+        *_levels_wrong(by_level(matches)),
         *(problem for circle in CIRCLES for problem in _round_wrong(told, circle, payments)),
     ]
     if not mails or not texts:
         wrong.append("nobody was sent a receipt by mail and by SMS")
-    return Result(books, opened, levels, journals, mails, texts, payments, tuple(wrong))
+    return Result(books, opened, matches, journals, mails, texts, payments, tuple(wrong))
+
+
+def by_level(matches: list[Match]) -> dict[str, int]:
+    """How many matches each level made."""
+    return dict(sorted(Counter(match.level for match in matches).items()))
 
 
 def _books_wrong(told: Told, books: Any) -> list[str]:
@@ -114,16 +134,17 @@ def _round_wrong(told: Told, circle: Circle, payments: list[Any]) -> list[str]:
     return [f"{circle.name}: {problem}" for holds, problem in checks if not holds]
 
 
-def _matches_by_level(player: Player) -> dict[str, int]:
-    """Committed matches, counted in the match table; there is no list of them in the API yet."""
+def _matches(player: Player) -> list[Match]:
+    """Committed matches, read from the match table; there is no list of them in the API yet."""
     client, table = player.client("dynamodb"), player.home.outputs["MatchTable"]
     pages = client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
-    levels: Counter[str] = Counter()
-    for page in pages:
-        for item in page["Items"]:
-            if item.get("kind") == {"S": "match"} and item.get("status") == {"S": "committed"}:
-                levels[next(iter(item["level"].values()))] += 1
-    return dict(sorted(levels.items()))
+    found = []
+    for item in (item for page in pages for item in page["Items"]):
+        plain = {name: next(iter(value.values())) for name, value in item.items()}
+        if plain.get("kind") == "match" and plain.get("status") == "committed":
+            told = json.loads(plain["explanation"])
+            found.append(Match(str(plain["level"]), plain["rule_id"], told["sentence"]))
+    return sorted(found, key=lambda match: (match.level, match.rule, match.sentence))
 
 
 def _journals(player: Player) -> int:

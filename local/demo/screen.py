@@ -78,6 +78,9 @@ def _matching(result: Result) -> None:
         [(level, _LEVELS[level], str(n)) for level, n in result.matches_by_level.items()],
         right=(2,),
     )
+    say("\n  each with its reason")
+    for match in result.matches:
+        bullet(f"level {match.level}, {match.rule}: {match.sentence}")
     say("\n  open breaks")
     table(
         ("class", "amount", "since", "reason"),
@@ -86,7 +89,7 @@ def _matching(result: Result) -> None:
                 one["class"],
                 money(one["amount_minor"], one["currency"]),
                 one["opened_on"],
-                one["reason"],
+                one["reason"].replace("|", " "),
             )
             for one in result.breaks
         ],
@@ -171,7 +174,7 @@ def _things_to_try(told: Told) -> None:
         "open the report above in a browser",
         "make demo             tell the story again: nothing changes",
         "make logs             what functions wrote; FUNCTION=CaptureWebhookFunction for one",
-        "make invoke FUNCTION=PullFilesFunction EVENT=events/ingestion/pull_files.all.json",
+        "make invoke FUNCTION=PullFilesFunction EVENT=events/ingestion/pull_files.scheduled.json",
         f"start the next hand: POST /tenants/{facts.TENANT}/{path.replace('/1', '/2')}/start",
         "make down             stop everything that was started here",
     ):

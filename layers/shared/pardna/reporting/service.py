@@ -191,7 +191,7 @@ class Reports:
         ]
         records = self._rounds.records(tenant_id, sorted({item.item for item in items}))
         because = {
-            leg.transaction_id: f"open break {b.break_id} ({b.break_class})"
+            leg.transaction_id: f"open break {b.break_class}, {b.break_id}"
             for b in breaks
             for leg in b.legs
         }
@@ -354,9 +354,7 @@ def _weighed(explanation: Mapping[str, object]) -> list[str]:
 def _what(leg: Leg | None) -> str:
     if leg is None:
         return "a record that is not known any more"
-    return (
-        f"{words.SIDES.get(leg.side, leg.side)}: {words.word(leg.kind).lower()} {leg.external_id}"
-    )
+    return f"{words.SIDES.get(leg.side, leg.side)}: {words.word(leg.kind).lower()} {leg.name}"
 
 
 def _as_of(facts: RoundFacts, matches: Iterable[StoredMatch]) -> datetime | None:
