@@ -136,15 +136,19 @@ def copy_rows_per_s(admin: str, rows: int) -> int:
 
 def growth(admin: str, runtime: str, entries: int) -> dict[str, Any]:
     """Median time of a batch of 1,000 from one client, near the start and at the end."""
-    early = batches(runtime, 1, 1000, 20_000).batches_ms
+    first = batches(runtime, 1, 1000, 20_000)
     while (now := count(admin)) < entries:
         batches(runtime, 2, 1000, min(200_000, max(20_000, (entries - now) // 2)))
-    late = batches(runtime, 1, 1000, 20_000).batches_ms
+    last = batches(runtime, 1, 1000, 20_000)
+    early, late = first.batches_ms, last.batches_ms
     return {
         "entries_max": count(admin),
         "batch_1000_ms_early": round(median(early), 1),
         "batch_1000_ms_late": round(median(late), 1),
         "growth_ratio": round(median(late) / median(early), 2),
+        "growth_ratio_cpu": round(last.cpu_ms_per_1000 / first.cpu_ms_per_1000, 2)
+        if first.cpu_ms_per_1000
+        else 0.0,
     }
 
 
@@ -213,6 +217,7 @@ def report(found: dict[str, Any]) -> str:
             "on, clients on the same machine as the server. `load_before` is what else the machine",
             "was doing. `hot` is two accounts split into 16 rows, `hot_unsplit` the same unsplit.",
             "",
+            *busy(found),
             "| what | value | goal |",
             "|---|---|---|",
             *rows,
@@ -222,6 +227,17 @@ def report(found: dict[str, Any]) -> str:
             "",
         ]
     )
+
+
+def busy(found: dict[str, Any]) -> list[str]:
+    """A warning where others used the processors meanwhile."""
+    if found["load_before"] <= (found["cpus"] or 1) / 2:
+        return []
+    return [
+        f"**The machine was busy** (load {found['load_before']} on {found['cpus']} processors before",
+        "it began): read the ratios and the CPU time, not the rates.",
+        "",
+    ]
 
 
 def goal(name: str, value: float) -> str:

@@ -290,6 +290,25 @@ def test_without_a_tenant_there_is_nothing(runtime: str, context: str) -> None:
                 connection.execute(statement)
 
 
+def test_a_month_that_nobody_made_ahead_is_made_by_its_first_posting(cluster: Cluster) -> None:
+    database = cluster.clone("no_months")
+    open_accounts(database.runtime_conninfo, "a", "b")
+    with psycopg.connect(database.superuser_conninfo) as connection:
+        for (name,) in connection.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits"
+            " WHERE inhparent IN ('ledger.journals'::regclass, 'ledger.entries'::regclass)"
+        ).fetchall():
+            connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(*name.split("."))))
+    with entered(database.runtime_conninfo) as connection:
+        assert post(connection, [document("first", "a", "b", 100)]) == ["posted"]
+        found = connection.execute(
+            "SELECT count(*) FROM pg_inherits WHERE inhparent = 'ledger.entries'::regclass"
+        ).fetchone()
+    assert found == (3,)
+    assert_sound(database.runtime_conninfo)
+    cluster.drop(database)
+
+
 def test_every_function_of_the_owners_has_a_fixed_search_path(runtime: str) -> None:
     loose = rows(
         runtime,

@@ -184,6 +184,10 @@ BEGIN
     -- lock exclusively; the clock is read under it, so that nobody posts with a time from before.
     PERFORM pg_advisory_xact_lock_shared(hashtextextended('ledger.post:' || me, 0));
     clock := clock_timestamp();
+    IF to_regclass('ledger.entries_' || to_char(clock AT TIME ZONE 'UTC', 'YYYY_MM')) IS NULL THEN
+        -- Months are made ahead; should nobody have done so, the first posting of a month does.
+        PERFORM ledger.ensure_partitions((clock AT TIME ZONE 'UTC')::date, 3);
+    END IF;
     stem := replace(ledger.uuid7(clock, 0)::text, '-', '');
     SELECT max(c.closed_until) INTO closed FROM ledger.closings c WHERE c.tenant_id = me;
     SELECT array_agg(sha256(convert_to('key:' || (d.value->>'key'), 'UTF8')) ORDER BY d.ordinality),
