@@ -14,6 +14,7 @@ from pardna.ingestion.capture import CaptureWebhook
 from pardna.ingestion.signatures import verify_stripe
 from pardna.runtime.errors import InvalidInput, Unavailable
 from tests.fakes.ingestion import FixedSecrets, MemoryRawStore, MemorySources
+from tests.support.counted import counted, forget_counts
 from tests.support.ingestion import (
     NOON,
     SECRET,
@@ -75,12 +76,15 @@ def test_the_same_webhook_twice_and_ten_at_once_is_kept_once() -> None:
         stripe_signature(BODY, at=NOON + timedelta(seconds=301)),
     ],
 )
-def test_a_wrong_or_stale_signature_stores_nothing(signature: str) -> None:
+def test_a_wrong_or_stale_signature_stores_nothing_and_is_counted(signature: str) -> None:
     raw = MemoryRawStore()
+    forget_counts()
     with pytest.raises(InvalidInput, match=r"webhook\.refused") as refused:
         capture(raw, signature=signature)
     assert refused.value.status == 400
     assert raw.objects == {}
+    assert counted("WebhookRefused") == 1
+    assert counted("WebhookCaptured") == 0
 
 
 @pytest.mark.parametrize("age", [-300, -1, 0, 299, 300])

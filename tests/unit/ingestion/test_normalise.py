@@ -79,15 +79,20 @@ def test_a_good_statement_is_recorded_and_its_news_leave() -> None:
 def test_a_statement_that_does_not_add_up_is_named_and_the_others_go_on() -> None:
     home = Home()
     wrong = a_camt053(an_entry(reference="BAD"), closing="5100.01", statement_id="S-BAD")
-    right = a_camt053(an_entry(reference="GOOD"), statement_id="S-GOOD")
-    assert home.bring(a_file(wrong, right)) is DeliveryStatus.ACCEPTED_WITH_WARNINGS
-    assert [external_id for external_id, _, _ in home.said] == ["GOOD|2026-01-31|500000"]
+    before, after = (
+        a_camt053(an_entry(reference=r), statement_id=f"S-{r}") for r in ("BEFORE", "AFTER")
+    )
+    assert home.bring(a_file(before, wrong, after)) is DeliveryStatus.ACCEPTED_WITH_WARNINGS
+    assert sorted(external_id for external_id, _, _ in home.said) == [
+        "AFTER|2026-01-31|500000",
+        "BEFORE|2026-01-31|500000",
+    ]
     (rejected,) = home.store.rejected.values()
     assert rejected.code == "statement.does_not_tie"
-    assert rejected.position == "statement 1"
+    assert rejected.position == "statement 2"
     assert "S-BAD" in rejected.reason
     assert "1 minor units" in rejected.reason
-    assert sorted(s.ties for s in home.store.statements.values()) == [False, True]
+    assert sorted(s.ties for s in home.store.statements.values()) == [False, True, True]
 
 
 def test_a_file_whose_only_statement_does_not_add_up_is_quarantined_whole() -> None:

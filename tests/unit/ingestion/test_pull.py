@@ -8,6 +8,7 @@ from pardna.ingestion.pull import PullFiles, wanted
 from pardna.ingestion.retry import Retry
 from pardna.runtime.errors import NotFound, Unavailable, UntrustedHost
 from tests.fakes.ingestion import MemoryFolder, MemoryRawStore, MemorySources
+from tests.support.counted import counted, forget_counts
 from tests.support.ingestion import NOON, TENANT, a_bank_source
 
 DOWN = Unavailable("sftp.unavailable", "down")
@@ -43,10 +44,12 @@ def test_a_file_that_is_still_being_written_waits_for_the_next_pull() -> None:
 def test_a_server_that_is_down_is_tried_again_with_growing_pauses_then_the_alarm_rings() -> None:
     pauses: list[float] = []
     folder = MemoryFolder(refusals=[DOWN] * 9)
+    forget_counts()
     with pytest.raises(Unavailable, match=r"sftp\.unavailable"):
         puller(folder, MemoryRawStore(), pauses).pull()
     assert folder.opened == 4
     assert pauses == [2.0, 4.0, 8.0]
+    assert counted("SftpPullFailed") == 1  # what the alarm watches
 
 
 def test_a_server_that_comes_back_is_read() -> None:
@@ -58,10 +61,12 @@ def test_a_server_that_comes_back_is_read() -> None:
 def test_a_changed_host_key_is_never_tried_again() -> None:
     folder = MemoryFolder({"a.xml": b"a"}, refusals=[UntrustedHost("sftp.host_key_changed", "no")])
     raw = MemoryRawStore()
+    forget_counts()
     with pytest.raises(UntrustedHost):
         puller(folder, raw, []).pull()
     assert folder.opened == 1
     assert raw.objects == {}
+    assert counted("SftpPullFailed") == 1
 
 
 def test_one_servers_trouble_does_not_stop_the_others() -> None:

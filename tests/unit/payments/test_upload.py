@@ -121,6 +121,17 @@ def test_a_line_that_breaks_after_the_rename_is_looked_at(world: World) -> None:
     assert world.boxes.completed_count == 1
 
 
+def test_a_line_that_breaks_after_the_rename_of_a_file_that_is_gone_is_for_a_person(
+    world: World,
+) -> None:
+    world.die_at("after:complete", Unavailable("sftp.unavailable", "cut"))
+    with pytest.raises(Unavailable):
+        world.upload()
+    world.boxes.waiting.clear()  # the bank took it to where we cannot look
+    assert [world.upload(), world.upload()] == ["unclear", "unclear"]
+    assert world.boxes.completed_count == 1
+
+
 def test_another_file_under_our_name_is_for_a_person(world: World) -> None:
     world.boxes.done[NAME] = b"something else"
     assert world.upload() == "unclear"

@@ -40,13 +40,26 @@ def test_a_body_that_is_not_the_base64_it_claims_is_refused() -> None:
         raw_body(an_event(body="***", isBase64Encoded=True))
 
 
+def test_half_a_surrogate_pair_is_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"request\.text"):
+        raw_body(an_event(body="\ud800"))
+
+
+@pytest.mark.parametrize("value", ["", "a\x00b", "a\nb", "\x7f", "\u2028", "x" * 201])
+def test_a_path_that_no_store_takes_is_refused(value: str) -> None:
+    request = parse_request(an_event(pathParameters={"circle_id": value}), CONTEXT)
+    with pytest.raises(InvalidInput, match=r"request\.path"):
+        request.path_value("circle_id")
+
+
 def test_a_body_over_ten_megabytes_is_refused() -> None:
     with pytest.raises(TooLarge):
         raw_body(an_event(body="x" * (10 * 2**20 + 1)))
 
 
-def test_an_access_token_is_not_an_id_token() -> None:
-    claims = {"sub": "u1", "token_use": "access"}
+@pytest.mark.parametrize("use", [{"token_use": "access"}, {"token_use": ""}, {}])
+def test_an_access_token_is_not_an_id_token(use: dict[str, str]) -> None:
+    claims = {"sub": "u1", **use}
     event = an_event(requestContext={"authorizer": {"claims": claims}})
     response = api(lambda request: respond(200, {"who": request.principal}))(event, CONTEXT)
     assert response["statusCode"] == 401

@@ -18,6 +18,8 @@ from pardna.runtime.limits import API_PAYLOAD_BYTES_MAX
 from pardna.runtime.observability import correlation_id, count, logger, observed
 
 B = TypeVar("B", bound=BaseModel)
+#: Characters of a path parameter.
+PATH_VALUE_MAX = 200
 Event = dict[str, Any]
 Response = dict[str, Any]
 
@@ -42,10 +44,13 @@ class Request:
     correlation_id: str
 
     def path_value(self, name: str) -> str:
-        """A path parameter; raises InvalidInput when it is absent."""
+        """A path parameter; raises InvalidInput when it is absent or cannot be a name of ours.
+
+        No store takes every character (PostgreSQL no NUL), and no id of ours is longer.
+        """
         value = self.path.get(name, "")
-        if not value:
-            raise InvalidInput("request.path", f"{name} is missing from the path")
+        if not (value.isprintable() and 1 <= len(value) <= PATH_VALUE_MAX):
+            raise InvalidInput("request.path", f"{name} is not in the path, or not readable")
         return value
 
     def parse(self, model: type[B]) -> B:
@@ -62,7 +67,8 @@ class Request:
 def raw_body(event: Mapping[str, Any]) -> bytes:
     """The exact bytes that were sent, also when API Gateway encoded them.
 
-    Raises InvalidInput for a body that says it is base64 and is not, TooLarge above 10 MB.
+    Raises InvalidInput for a body that says it is base64 and is not, and for half a surrogate pair;
+    TooLarge above 10 MB.
     """
     body = event.get("body") or ""
     if event.get("isBase64Encoded"):
@@ -71,7 +77,10 @@ def raw_body(event: Mapping[str, Any]) -> bytes:
         except (binascii.Error, ValueError):
             raise InvalidInput("request.base64", "the body is not the base64 it claims") from None
     else:
-        data = body.encode("utf-8", "surrogateescape") if isinstance(body, str) else bytes(body)
+        try:
+            data = body.encode("utf-8", "surrogateescape") if isinstance(body, str) else bytes(body)
+        except UnicodeEncodeError:
+            raise InvalidInput("request.text", "the body is not text that was sent") from None
     if len(data) > API_PAYLOAD_BYTES_MAX:
         raise TooLarge("request.too_large", "a body has at most 10 MB")
     return data
@@ -80,7 +89,7 @@ def raw_body(event: Mapping[str, Any]) -> bytes:
 def parse_request(event: Mapping[str, Any], context: Any) -> Request:
     """A `Request` from a proxy event; the principal is empty on routes without authorizer."""
     claims = ((event.get("requestContext") or {}).get("authorizer") or {}).get("claims") or {}
-    if claims and claims.get("token_use", "id") != "id":
+    if claims and claims.get("token_use") != "id":
         raise NotAuthenticated("auth.wrong_token", "send the id token, not the access token")
     return Request(
         path=event.get("pathParameters") or {},
