@@ -43,9 +43,9 @@ def test_a_refused_file_gives_one_and_a_reason(
     path = tmp_path / "x.csv"
     path.write_bytes(b"a,b\n1,2\n")
     assert cli.main(["parse", str(path)]) == 1
-    assert "refused: no format that we read" in capsys.readouterr().err
+    assert "it is read by a profile" in capsys.readouterr().err
     assert cli.main(["parse", str(path), "--json"]) == 1
-    assert json.loads(capsys.readouterr().out)["refused"]["code"] == "format.unknown"
+    assert json.loads(capsys.readouterr().out)["refused"]["code"] == "format.needs_profile"
 
 
 def test_a_profile_reads_csv_and_transactions_stream_out(

@@ -7,7 +7,7 @@ XML, none for JSON.
 from __future__ import annotations
 
 import importlib
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from pardna.formats import json_text
 from pardna.formats.archive import is_archive
@@ -15,6 +15,9 @@ from pardna.formats.encoding import decode
 from pardna.formats.model import Origin, Parsed
 from pardna.formats.recognise import json_kind, text_kind, xml_kind
 from pardna.runtime.errors import UnreadableFile
+
+if TYPE_CHECKING:  # a profile is pydantic's, which no other reader needs
+    from pardna.formats.profile import Profile
 
 #: Format family -> module of this package that reads it.
 READERS = {
@@ -61,6 +64,7 @@ _UNKNOWN = {
     "unknown": "no format that we read",
     "unknown_xml": "XML that holds no report that we read",
     "unknown_json": "JSON of a kind that we do not read",
+    "needs_profile": "CSV of a kind that we do not know: it is read by a profile",
 }
 
 
@@ -71,7 +75,9 @@ def _kind(head: str, data: bytes) -> tuple[str, str]:
     kind = text_kind(head)
     if not kind and head.startswith("{"):
         return json_kind(json_text.loads(data)), "unknown_json"
-    return kind, "unknown"
+    lines = head.split("\n", maxsplit=2)
+    cells = max(lines[0].count(delimiter) for delimiter in ",;\t|")
+    return kind, "needs_profile" if cells and len(lines) > 1 else "unknown"
 
 
 def parse(data: bytes, origin: Origin, expected: str = "") -> Parsed:
@@ -84,6 +90,13 @@ def parse(data: bytes, origin: Origin, expected: str = "") -> Parsed:
         raise UnreadableFile("format.unexpected", f"{found} came where {expected} is expected")
     module = importlib.import_module(f"pardna.formats.{READERS[found]}")
     return cast(Parsed, module.read(data, origin))
+
+
+def parse_by_profile(data: bytes, origin: Origin, profile: Profile) -> Parsed:
+    """Read CSV or fixed width as its sender's profile says; raises UnreadableFile."""
+    name = "fixed_width" if profile.kind == "fixed_width" else "csv_profile"
+    module = importlib.import_module(f"pardna.formats.{name}")
+    return cast(Parsed, module.read(data, origin, profile))
 
 
 def _whole_characters(head: bytes) -> bytes:
