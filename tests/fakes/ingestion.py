@@ -173,7 +173,7 @@ class CountingDrain:
         self.drained: list[str] = []
         self.fail_next = 0
 
-    def drain(self, tenant_id: str) -> int:
+    def drain(self, tenant_id: str, at_most: int | None = None) -> int:
         if self.fail_next:
             self.fail_next -= 1
             raise Unavailable("aws.unavailable", "told to fail")

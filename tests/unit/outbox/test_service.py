@@ -24,6 +24,14 @@ def test_everything_leaves_once_whatever_its_number() -> None:
     assert len(departures.items) == 450
 
 
+def test_a_bounded_drain_leaves_the_rest_for_the_next() -> None:
+    departures = MemoryDepartures(lambda: NOON)
+    relay = Relay(MemoryUnsentEvents({"kgn-one": EVENTS}), departures, FixedTenants("kgn-one"))
+    assert relay.drain("kgn-one", 200) == 200
+    assert relay.drain("kgn-one", 201) == 250
+    assert relay.drain("kgn-one", 0) == 0
+
+
 def test_killed_before_and_after_the_put_a_second_run_completes_it() -> None:
     events = MemoryUnsentEvents({"kgn-one": EVENTS[:3]})
     departures = MemoryDepartures(lambda: NOON)

@@ -35,6 +35,8 @@ PRINCIPAL = "system:ingestion"
 #: What arrived this recently has its event still on the way.
 SWEEP_GRACE = timedelta(minutes=5)
 SWEEP_PAGE = 500
+#: Events that leave at once; the schedule takes the rest, so that no file is too large for its time.
+DRAIN_MAX = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ class NormaliseObject:
             rejected=judged.rejected,
         )
         recorded = self.store.record(key.tenant_id, PRINCIPAL, batch)  # boundary 2
-        self.relay.drain(key.tenant_id)  # boundary 3
+        self.relay.drain(key.tenant_id, DRAIN_MAX)  # boundary 3
         return _result(key, judged, recorded)
 
 

@@ -129,7 +129,7 @@ class PaymentAnswers(Protocol):
 class Drain(Protocol):
     """Lets what was announced leave the database."""
 
-    def drain(self, tenant_id: str) -> int:
+    def drain(self, tenant_id: str, at_most: int | None = None) -> int:
         """See `pardna.outbox.service.Relay`."""
         ...
 

@@ -41,15 +41,17 @@ class Relay:
     departures: Departures
     tenants: Tenants
 
-    def drain(self, tenant_id: str) -> int:
-        """Move everything that a tenant has unsent; returns how many events were moved.
+    def drain(self, tenant_id: str, at_most: int | None = None) -> int:
+        """Move what a tenant has unsent (`at_most` so many); returns how many events were moved.
 
         Raises Unavailable when a store does not answer; what was moved stays moved.
         """
         moved = 0
-        while batch := self.events.unsent(tenant_id, DRAIN_BATCH):
+        while at_most is None or moved < at_most:
+            batch = self.events.unsent(tenant_id, DRAIN_BATCH)
             self.departures.depart(batch)
-            self.events.mark_sent(tenant_id, [e.event_id for e in batch])
+            if batch:
+                self.events.mark_sent(tenant_id, [e.event_id for e in batch])
             moved += len(batch)
             if len(batch) < DRAIN_BATCH:
                 break
