@@ -142,6 +142,8 @@ def measure(size: str) -> dict[str, Any]:
             "floor_s": round(bare["seconds"], 2),
             "engine_s": round(whole["seconds"], 2),
             "ratio": round(whole["seconds"] / bare["seconds"], 2),
+            "floor_cpu_s": round(bare["cpu_seconds"], 2),
+            "engine_cpu_s": round(whole["cpu_seconds"], 2),
             "peak_rss_mb": whole["peak_rss_mb"],
             "left": whole["left"],
             "right": whole["right"],
@@ -202,7 +204,9 @@ def main() -> int:
     """Measure, or be one of the measuring processes."""
     if len(sys.argv) == 3:
         answer = {"floor": floor, "engine": engine}[sys.argv[1]](Path(sys.argv[2]))
-        answer["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        answer["peak_rss_mb"] = used.ru_maxrss // 1024
+        answer["cpu_seconds"] = used.ru_utime + used.ru_stime
         print(json.dumps(answer))
         return 0
     asked = os.environ.get("SIZE", "")

@@ -90,7 +90,7 @@ def test_an_identity_of_too_many_is_reported_and_joins_nothing() -> None:
     ]
     result = run(contribution(1, 500), *same, pair=Pair.INTERNAL_PSP)
     assert result.matches == ()
-    assert result.caps == {"identities_shared_by_too_many_r": 1}
+    assert result.caps["identities_shared_by_too_many_r"] == 1
 
 
 def paid(number: int, amount: int, text: str, **more: object) -> Transaction:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import duckdb
 
-from pardna.matching.engine import Engine
+from pardna.matching.engine_levels import Engine
 from pardna.matching.model import Pair
 from pardna.matching.rules import Rules
 

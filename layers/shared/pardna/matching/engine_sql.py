@@ -31,18 +31,24 @@ SELECT (row_number() OVER (ORDER BY raw.source, raw.id))::BIGINT AS leg, raw.*, 
 FROM raw_legs_{side} raw JOIN calendar c USING (day)
 """
 
+#: Normalising is dear: only what some level compares normalised.
 NUMBER_REFERENCES = f"""
 CREATE TABLE refs_{{side}} AS
-SELECT DISTINCT l.leg, l.currency, r.type, r.value, r.strong, {NORMALISED.format("r.value")} AS norm
+SELECT l.leg, l.currency, r.type, r.value, r.strong,
+       CASE WHEN NOT r.strong OR list_contains($soft, r.type) OR r.type IN ('payout', 'trace')
+            THEN {NORMALISED.format("r.value")} ELSE '' END AS norm
 FROM raw_refs_{{side}} r JOIN legs_{{side}} l USING (id)
 """
 
 #: Identities by side, without those that too many legs share: they are nobody's identity.
 IDENTITIES = """
 CREATE TABLE ids_{side} AS
-SELECT leg, currency, type, value, count(*) OVER (PARTITION BY currency, type, value) AS holders
-FROM (SELECT DISTINCT leg, currency, type, value FROM refs_{side}
-      WHERE strong AND list_contains($types, type))
+SELECT DISTINCT leg, currency, type, value FROM refs_{side}
+WHERE strong AND list_contains($types, type)
+"""
+CROWDED_IDENTITIES = """
+CREATE TABLE crowded_{side} AS
+SELECT currency, type, value FROM ids_{side} GROUP BY currency, type, value HAVING count(*) > $cap
 """
 
 #: Every pair that shares an identity, with what speaks for and against it.
@@ -56,7 +62,10 @@ FROM (
            arg_min(a.type, (list_position($types, a.type), a.value)) AS type,
            arg_min(a.value, (list_position($types, a.type), a.value)) AS value
     FROM ids_l a JOIN ids_r b USING (currency, type, value)
-    WHERE a.holders <= $cap AND b.holders <= $cap
+    WHERE NOT EXISTS (SELECT 1 FROM crowded_l c
+                      WHERE (c.currency, c.type, c.value) = (a.currency, a.type, a.value))
+      AND NOT EXISTS (SELECT 1 FROM crowded_r c
+                      WHERE (c.currency, c.type, c.value) = (b.currency, b.type, b.value))
     GROUP BY a.leg, b.leg
 ) e JOIN legs_l x ON x.leg = e.l JOIN legs_r y ON y.leg = e.r
 WHERE x.basis IS NULL OR y.basis IS NULL OR sign(x.basis) = sign(y.basis)
@@ -202,52 +211,100 @@ WITH told_l AS (SELECT DISTINCT x.leg, x.currency, r.norm, x.basis, x.ordinal
      group_r AS (SELECT currency, norm, count(*) AS legs, sum(basis) AS total, list(leg ORDER BY leg) AS r,
                  min(ordinal) AS first, max(ordinal) AS last, count(DISTINCT sign(basis)) AS signs
                  FROM told_r GROUP BY currency, norm HAVING count(*) <= $most),
-     found AS (SELECT a.norm, a.l, b.r, b.last - a.first AS days, a.total::BIGINT AS total
+     found AS MATERIALIZED (
+               SELECT row_number() OVER (ORDER BY a.l, b.r) AS id, a.norm, a.l, b.r,
+               b.last - a.first AS days, a.total::BIGINT AS total
                FROM group_l a JOIN group_r b USING (currency, norm)
                WHERE a.total = b.total AND a.legs + b.legs > 2 AND least(a.legs, b.legs) = 1
                AND a.signs = 1 AND b.signs = 1
                AND b.last - a.first <= $after AND b.first - a.last >= -$before),
-     once AS (SELECT * FROM found f
-              WHERE (SELECT count(*) FROM found g WHERE list_has_any(g.l, f.l)) = 1
-                AND (SELECT count(*) FROM found g WHERE list_has_any(g.r, f.r)) = 1)
-SELECT * FROM once
+     crowded AS (SELECT id FROM (SELECT id, count(*) OVER (PARTITION BY leg) AS claims
+                                 FROM (SELECT id, unnest(l) AS leg FROM found)) WHERE claims > 1
+                 UNION ALL
+                 SELECT id FROM (SELECT id, count(*) OVER (PARTITION BY leg) AS claims
+                                 FROM (SELECT id, unnest(r) AS leg FROM found)) WHERE claims > 1)
+SELECT * FROM found ANTI JOIN crowded USING (id)
+"""
+
+#: Legs that level 4 looks at, with what its blocks are made of.
+PROBABLE_LEGS = """
+CREATE TABLE probable_{side} AS
+SELECT x.leg, x.currency, x.basis, x.ordinal, lower(x.name) AS name,
+       count(*) OVER (PARTITION BY x.currency, x.basis) AS crowd
+FROM legs_{side} x JOIN free_{side} USING (leg)
+WHERE x.basis <> 0 {only}
+AND x.leg NOT IN (SELECT {side} FROM identity_edges)
 """
 
 #: Pairs that agree in amount and nearly in day, with what their references and names say.
-#: Weights in basis points; `reference` is 2 for a part of the other, 1 for two edits, -1 for another.
+#: Blocks: an amount that few have; an amount and a name; an amount and a reference's beginning or
+#: end. Weights in basis points; `reference` is 2 for a part of the other, 1 for two edits, -1 for
+#: another; a reference that only one side has speaks against the pair.
 PROBABLE_EDGES = """
 CREATE TABLE edges AS
-WITH single_l AS (SELECT x.* FROM legs_l x JOIN free_l USING (leg)
-                  WHERE x.batch = '' AND x.kind <> 'payout' AND x.basis <> 0
-                  AND NOT EXISTS (SELECT 1 FROM identity_edges i WHERE i.l = x.leg)),
-     single_r AS (SELECT x.* FROM legs_r x JOIN free_r USING (leg)
-                  WHERE x.basis <> 0 AND NOT EXISTS (SELECT 1 FROM identity_edges i WHERE i.r = x.leg)),
-     near AS (SELECT a.leg AS l, b.leg AS r, b.ordinal - a.ordinal AS days, a.name AS ours, b.name AS theirs,
-              row_number() OVER (PARTITION BY a.leg ORDER BY abs(b.ordinal - a.ordinal), b.leg) AS position_l,
-              row_number() OVER (PARTITION BY b.leg ORDER BY abs(b.ordinal - a.ordinal), a.leg) AS position_r
-              FROM single_l a JOIN single_r b ON a.currency = b.currency AND a.basis = b.basis
-              AND b.ordinal - a.ordinal BETWEEN -$before AND $after),
-     kept AS (SELECT * FROM near WHERE position_l <= $cap AND position_r <= $cap),
-     said_l AS (SELECT leg, norm FROM refs_l WHERE length(norm) >= 6 AND list_contains($soft, type)),
-     said_r AS (SELECT leg, norm FROM refs_r WHERE length(norm) >= 6 AND list_contains($soft, type)),
+WITH said_l AS (SELECT p.leg, p.currency, p.basis, r.norm FROM probable_l p JOIN refs_l r ON r.leg = p.leg
+                WHERE length(r.norm) >= 6 AND list_contains($soft, r.type)),
+     said_r AS (SELECT p.leg, p.currency, p.basis, r.norm FROM probable_r p JOIN refs_r r ON r.leg = p.leg
+                WHERE length(r.norm) >= 6 AND list_contains($soft, r.type)),
+     blocks AS (
+       SELECT a.leg AS l, b.leg AS r FROM probable_l a
+       JOIN probable_r b ON a.currency = b.currency AND a.basis = b.basis
+       WHERE a.crowd <= $cap AND b.crowd <= $cap
+       UNION
+       SELECT a.leg, b.leg FROM probable_l a
+       JOIN probable_r b ON a.currency = b.currency AND a.basis = b.basis AND a.name = b.name
+       WHERE a.name <> ''
+       UNION
+       SELECT a.leg, b.leg FROM said_l a
+       JOIN said_r b ON a.currency = b.currency AND a.basis = b.basis AND left(a.norm, 6) = left(b.norm, 6)
+       UNION
+       SELECT a.leg, b.leg FROM said_l a
+       JOIN said_r b ON a.currency = b.currency AND a.basis = b.basis AND right(a.norm, 6) = right(b.norm, 6)),
+     near AS (SELECT k.l, k.r, b.ordinal - a.ordinal AS days, a.name AS ours, b.name AS theirs,
+              row_number() OVER (PARTITION BY k.l ORDER BY abs(b.ordinal - a.ordinal), k.r) AS position_l,
+              row_number() OVER (PARTITION BY k.r ORDER BY abs(b.ordinal - a.ordinal), k.l) AS position_r
+              FROM blocks k JOIN probable_l a ON a.leg = k.l JOIN probable_r b ON b.leg = k.r
+              WHERE b.ordinal - a.ordinal BETWEEN -$before AND $after),
+     kept AS (SELECT *, CASE WHEN ours = '' OR theirs = '' THEN -1 WHEN ours = theirs THEN 1000
+                        ELSE (jaro_winkler_similarity(ours, theirs) * 1000)::INTEGER END AS alike
+              FROM near WHERE position_l <= $cap AND position_r <= $cap),
      told AS (SELECT k.l, k.r,
-              max(CASE WHEN starts_with(a.norm, b.norm) OR starts_with(b.norm, a.norm)
-                         OR ends_with(a.norm, b.norm) OR ends_with(b.norm, a.norm) THEN 2
-                       WHEN contains(a.norm, b.norm) OR contains(b.norm, a.norm) THEN 2
-                       WHEN levenshtein(a.norm, b.norm) <= 2 AND least(length(a.norm), length(b.norm)) >= 12 THEN 1
+              max(CASE WHEN contains(a.norm, b.norm) OR contains(b.norm, a.norm) THEN 2
+                       WHEN least(length(a.norm), length(b.norm)) >= 12 AND levenshtein(a.norm, b.norm) <= 2 THEN 1
                        ELSE -1 END) AS reference,
               arg_max(a.norm, length(a.norm)) AS value, arg_max(b.norm, length(b.norm)) AS other
               FROM kept k JOIN said_l a ON a.leg = k.l JOIN said_r b ON b.leg = k.r GROUP BY k.l, k.r)
 SELECT k.l, k.r, k.days, coalesce(t.reference, 0) AS reference, coalesce(t.value, '') AS value,
        coalesce(t.other, '') AS other,
-       CASE WHEN k.ours = '' OR k.theirs = '' THEN 0
-            ELSE (jaro_winkler_similarity(lower(k.ours), lower(k.theirs)) * 1000)::INTEGER END AS alike,
        5000
        + CASE coalesce(t.reference, 0) WHEN 2 THEN 3000 WHEN 1 THEN 2000 WHEN -1 THEN -2500 ELSE 0 END
-       + CASE WHEN k.ours = '' OR k.theirs = '' THEN 0
-              WHEN jaro_winkler_similarity(lower(k.ours), lower(k.theirs)) >= 0.95 THEN 1500
-              WHEN jaro_winkler_similarity(lower(k.ours), lower(k.theirs)) >= 0.88 THEN 1000
-              WHEN jaro_winkler_similarity(lower(k.ours), lower(k.theirs)) >= 0.75 THEN 0 ELSE -1500 END
+       + CASE WHEN k.alike < 0 THEN 0 WHEN k.alike >= 950 THEN 1500 WHEN k.alike >= 880 THEN 1000
+              WHEN k.alike >= 750 THEN 0 ELSE -1500 END
+       + CASE WHEN (sl.leg IS NULL) <> (sr.leg IS NULL) THEN -1000 ELSE 0 END
        + greatest(0, 1000 - 200 * abs(k.days)) AS score
 FROM kept k LEFT JOIN told t USING (l, r)
+LEFT JOIN (SELECT DISTINCT leg FROM said_l) sl ON sl.leg = k.l
+LEFT JOIN (SELECT DISTINCT leg FROM said_r) sr ON sr.leg = k.r
+"""
+
+#: Of level 4's edges: the best cost of each leg, and which legs have it twice.
+PROBABLE_TIES = """
+CREATE TABLE ties AS
+WITH ranked AS (SELECT l, r, cost, min(cost) OVER (PARTITION BY l) AS best_l,
+                min(cost) OVER (PARTITION BY r) AS best_r FROM probable),
+     tied_l AS (SELECT l FROM ranked WHERE cost = best_l GROUP BY l HAVING count(*) > 1),
+     tied_r AS (SELECT r FROM ranked WHERE cost = best_r GROUP BY r HAVING count(*) > 1)
+SELECT l, NULL::BIGINT AS r FROM tied_l
+UNION SELECT k.l, NULL FROM ranked k JOIN tied_r USING (r) WHERE k.cost = k.best_l
+UNION ALL SELECT NULL, r FROM tied_r
+"""
+
+#: What each chosen pair's legs had elsewhere, among all edges.
+PROBABLE_RIVALS = """
+CREATE TABLE rivals AS
+SELECT l, r, min(cost) AS rival_cost, arg_min(rival, cost) AS rival FROM (
+    SELECT c.l, c.r, e.cost, e.r AS rival FROM chosen c JOIN probable e ON e.l = c.l AND e.r <> c.r
+    UNION ALL
+    SELECT c.l, c.r, e.cost, NULL FROM chosen c JOIN probable e ON e.r = c.r AND e.l <> c.l)
+GROUP BY l, r
 """

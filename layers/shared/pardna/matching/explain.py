@@ -14,7 +14,8 @@ from pardna.money.model import Money
 from pardna.transactions.model import Reference, Strength
 
 if TYPE_CHECKING:
-    from pardna.matching.engine import Engine, Result
+    from pardna.matching.engine import Result
+    from pardna.matching.engine_levels import Engine
 
 _DECISIONS = (
     "SELECT d.*, x.id, y.id, rival.id FROM decisions d JOIN legs_l x ON x.leg = d.l"
