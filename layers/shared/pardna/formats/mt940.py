@@ -15,19 +15,24 @@ that is none is shown with its figures, but none of its rows counts.
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
+from typing import BinaryIO
 
-from pardna.formats.encoding import decode, lines
+from pardna.formats.items import Item, collect
 from pardna.formats.model import Origin, Parsed, Problem, Severity, Statement
+from pardna.formats.mt940_details import details
 from pardna.formats.text import EntryIds, clean, found_in, given, references, sorted_references
+from pardna.formats.text_lines import numbered_lines
 from pardna.money.model import MoneyError, exponent, minor_from_text
 from pardna.runtime.errors import InvalidInput, TooLarge, UnreadableFile
 from pardna.transactions.model import Counterparty, Kind, Side, Strength, Transaction
 
 BYTES_MAX = 64 * 1024 * 1024
+_FIELD_MAX = 64 * 1024
 
 _TAG = re.compile(r"\s*:(\d{2}[A-Z]?):(.*)", re.DOTALL)
 _BALANCE = re.compile(r"([CD])\s*(\d{6})\s*([A-Z]{3})\s*([\d.,]+(?: [\d.,]+)*)")
@@ -39,47 +44,56 @@ _ENTRY = re.compile(
     re.DOTALL,
 )
 _FEE_TYPES = frozenset({"NCHG", "FCHG", "NCOM", "FCOM", "SCHG"})
-_GERMAN = re.compile(r"\?(\d{2})")
-_SEPA = re.compile(r"(EREF|KREF|MREF|CRED|DEBT|SVWZ|ABWA|ABWE|IBAN|BIC|PURP)\+")
-_SLASHED = re.compile(
-    r"/(EREF|CREF|KREF|PREF|MREF|IREF|MARF|CSID|REMI|NAME|IBAN|BIC|CNTP|TRTP|ORDP|BENM|ADDR|RTRN"
-    r"|PURP|ISDT|ULTC|ULTB|ULTD|NRTX|TRCD|EXCH|ACCW|OCMT|CHGS|ID)/"
-)
 
 
 def read(data: bytes, origin: Origin) -> Parsed:
-    """Everything that an MT940 file says. Raises UnreadableFile when it has no statement at all."""
+    """Everything that a file says. Raises UnreadableFile when it has no statement at all."""
     if len(data) > BYTES_MAX:
-        raise TooLarge("mt940.too_large", f"an MT940 file has at most {BYTES_MAX} bytes")
-    statements: list[Statement] = []
-    problems: list[Problem] = []
-    interim = False
-    for number, fields in enumerate(_statements(decode(data)), 1):
-        reader = _Reader(origin, f"statement {number}", fields)
-        found = reader.read()
-        interim = interim or reader.interim
-        if isinstance(found, Problem):
-            problems.append(found)
-        else:
-            statements.append(found)
-    if not problems and all(s.currency == "XXX" for s in statements):
-        # Nothing but fragments: neither a balance nor an entry anywhere.
-        raise UnreadableFile("mt940.no_statement", "there is no MT940 statement in this file")
-    name = "MT942" if interim else "MT940"
-    return Parsed(name, tuple(statements), problems=tuple(problems))
+        raise TooLarge("mt940.too_large", f"such a file has at most {BYTES_MAX} bytes")
+    reader = _File(origin)
+    items = list(reader.items(io.BytesIO(data)))
+    return collect("MT942" if reader.interim else "MT940", items)
+
+
+def stream(file: BinaryIO, origin: Origin) -> Iterator[Item]:
+    """The same, statement by statement: memory grows with the largest of them only."""
+    yield from _File(origin).items(file)
+
+
+class _File:
+    """Reads one file."""
+
+    def __init__(self, origin: Origin) -> None:
+        self.origin = origin
+        self.interim = False
+
+    def items(self, file: BinaryIO) -> Iterator[Item]:
+        """Everything it says, each statement after its entries."""
+        found = False
+        for number, fields in enumerate(_statements(file), 1):
+            reader = _Reader(self.origin, f"statement {number}", fields)
+            said = reader.read()
+            self.interim = self.interim or reader.interim
+            # Fragments alone, without a balance or an entry anywhere, are no statement.
+            found = found or isinstance(said, Problem) or said.currency != "XXX"
+            if isinstance(said, Problem):
+                yield said
+            else:
+                yield from said.transactions
+                yield from said.problems
+                yield replace(said, transactions=(), problems=())
+        if not found:
+            raise UnreadableFile("mt940.no_statement", "there is no statement in this file")
 
 
 _Field = tuple[str, str, int]
 
 
-def _statements(text: str) -> Iterator[list[_Field]]:
+def _statements(file: BinaryIO) -> Iterator[list[_Field]]:
     """The fields (tag, value, line) of each statement; a new :20: starts one."""
     current: list[_Field] = []
-    for number, line in enumerate(lines(text), 1):
-        _, block, body = line.rpartition("{4:")
-        if block and current:
-            current.append(("", "", number))  # another message begins
-        match = _TAG.match(body)
+    for number, line in _lines(file):
+        match = _TAG.match(line)
         if match:
             tag, value = match.groups()
             if tag == "20" and any(t != "20" for t, _, _ in current):
@@ -92,10 +106,17 @@ def _statements(text: str) -> Iterator[list[_Field]]:
                 current.append(("", "", number))
         elif current:
             tag, value, at = current[-1]
-            if tag:
+            if tag and len(value) < _FIELD_MAX:
                 current[-1] = (tag, f"{value}\n{line}", at)
     if current:
         yield current
+
+
+def _lines(file: BinaryIO) -> Iterator[tuple[int, str]]:
+    """Lines, with what follows a message's envelope on a line of its own."""
+    for number, line in numbered_lines(file):
+        for part in line.split("{4:"):
+            yield number, part
 
 
 @dataclass
@@ -105,18 +126,6 @@ class _Entry:
     value: str
     line: int
     details: str = ""
-
-
-@dataclass
-class _Details:
-    """What a :86: says."""
-
-    end_to_end: str = ""
-    other_references: list[str] = field(default_factory=list)
-    description: str = ""
-    wrapped: str = ""
-    name: str = ""
-    account: str = ""
 
 
 class _Reader:
@@ -287,7 +296,7 @@ class _Reader:
         booked = _entry_day(match["entry"] or "", value_day)
         customer, _, bank = match["rest"].partition("//")
         customer, bank = given(customer), given(bank)
-        said = _details(entry.details)
+        said = details(entry.details)
         more = clean(match["more"])
         texts = (said.description, said.name, said.end_to_end, more)
         references_found = references(
@@ -318,55 +327,6 @@ class _Reader:
                 references_found | found_in(searched, wrapped=said.wrapped)
             ),
         )
-
-
-def _details(text: str) -> _Details:
-    """A :86: in any of its customs; free text is a description."""
-    joined = text.replace("\n", "")
-    if _GERMAN.search(joined[:12]) or (joined.count("?") > 3 and _GERMAN.search(joined)):
-        return _german(joined)
-    if _SLASHED.search(joined):
-        return _slashed(joined)
-    return _Details(description=clean(text), wrapped=joined)
-
-
-def _german(joined: str) -> _Details:
-    """``GVC?00...?20EREF+...?32name``: subfields, then SEPA markers in the remittance ones."""
-    parts = _GERMAN.split(joined)
-    fields: dict[str, str] = {}
-    for code, value in zip(parts[1::2], parts[2::2], strict=False):
-        fields[code] = fields.get(code, "") + value
-    remittance = "".join(
-        v for c, v in sorted(fields.items()) if "20" <= c <= "29" or "60" <= c <= "63"
-    )
-    marked = _SEPA.split(remittance)
-    sepa = dict(zip(marked[1::2], marked[2::2], strict=False))
-    return _Details(
-        end_to_end=clean(sepa.get("EREF"), 200),
-        other_references=[sepa.get("KREF", ""), sepa.get("MREF", "")],
-        description=clean(sepa.get("SVWZ") or marked[0] or remittance),
-        wrapped=remittance,
-        name=clean(fields.get("32", "") + fields.get("33", "")),
-        account=clean(fields.get("31") or sepa.get("IBAN")),
-    )
-
-
-def _slashed(joined: str) -> _Details:
-    """``/EREF/.../REMI/.../NAME/...``; ``/CNTP/account/bic/name/city/``."""
-    parts = _SLASHED.split(joined)
-    fields: dict[str, str] = {}
-    for code, value in zip(parts[1::2], parts[2::2], strict=False):
-        fields.setdefault(code, value.strip("/ "))
-    party = [*fields.get("CNTP", "").split("/"), "", "", ""]
-    remittance = re.sub(r"^(?:USTD|STRD)/+(?:CUR/)?", "", fields.get("REMI", ""))
-    return _Details(
-        end_to_end=clean(fields.get("EREF"), 200),
-        other_references=[fields.get(c, "") for c in ("PREF", "KREF", "CREF", "IREF", "MARF")],
-        description=clean(remittance or parts[0] or joined),
-        wrapped=joined,
-        name=clean(fields.get("NAME") or party[2]),
-        account=clean(fields.get("IBAN") or party[0] or fields.get("ACCW", "").partition(",")[0]),
-    )
 
 
 def _balance(match: re.Match[str] | None, currency: str) -> int | None:

@@ -24,6 +24,7 @@ from pardna.runtime.errors import TooLarge
 STREAMED = frozenset(
     {
         "camt",
+        "mt940",
         "bai2",
         "nacha",
         "adyen.settlement",
@@ -88,8 +89,13 @@ def _is_json(head: bytes) -> bool:
 
 
 def _name(family: str, module: ModuleType, head: bytes) -> str:
-    """What to call a format before it was read: account reports by the version that they name."""
+    """What to call a format before it was read, by what its beginning names."""
+    if family not in ("camt", "mt940"):
+        return str(getattr(module, "FORMAT", family))
+    text = decode(head[: len(head) // 4 * 4])
     if family == "camt":
-        found = re.search(r"camt\.05[234]\.\d{3}\.\d{2}", decode(head[: len(head) // 4 * 4]))
+        found = re.search(r"camt\.05[234]\.\d{3}\.\d{2}", text)
         return found.group() if found else family
-    return str(getattr(module, "FORMAT", family))
+    interim = re.search(r"^:(?:34F|13D|90[CD]):", text, re.MULTILINE)
+    booked = re.search(r"^:6[02][FM]?:", text, re.MULTILINE)
+    return "MT942" if interim and not booked else "MT940"
