@@ -64,17 +64,17 @@ class Home:
     @property
     def database_url(self) -> str:
         """PostgreSQL as the product's runtime role."""
-        return postgres.url(self.state, "pardna_runtime", "runtime")
+        return postgres.runtime_url(self.state)
 
     @property
     def database_admin_url(self) -> str:
         """PostgreSQL as the administrator that migrates; like RDS's, it is no superuser."""
-        return postgres.url(self.state, postgres.ADMIN, "migrator")
+        return postgres.admin_url(self.state)
 
     @property
     def database_superuser_url(self) -> str:
         """PostgreSQL as superuser, who sees every tenant: for digests and for looking around."""
-        return postgres.url(self.state, "postgres", "postgres")
+        return postgres.superuser_url(self.state)
 
     @property
     def outputs(self) -> dict[str, str]:
@@ -198,7 +198,7 @@ def _start_parts(paths: Paths, state: State) -> None:
         begin("bank", lambda p, s: partners.start("bank", p, s))
     with step("PostgreSQL") as notes:
         begin("postgres", postgres.start)
-        postgres.create_database(state)
+        postgres.create_database(paths, state)
         notes.append(f"port {state.ports['postgres']}")
     with step("card network (localstripe)") as notes:
         emulator.await_stripe(state)

