@@ -117,6 +117,17 @@ def test_an_id_that_comes_twice_is_named() -> None:
     assert len(parsed.statements[0].transactions) == 1
 
 
+def test_a_row_behind_the_footer_and_an_unmarked_row_are_named() -> None:
+    marked = [{"marker": "Total", "footer": True, "states": {"count": 2}}]
+    text = STATEMENT + "05/02/2026,Late,NCB3,,1.00,1.00\n"
+    parsed = csv_profile.read(text.encode(), BANK, a_profile(marked=marked))
+    assert [p.code for p in parsed.statements[0].problems] == ["row.after_footer"]
+    only_credits = a_profile(marked=marked, detail={"marker": "NCB1", "at": 3, "states": {}})
+    parsed = csv_profile.read(STATEMENT.encode(), BANK, only_credits)
+    assert len(parsed.statements[0].transactions) == 1
+    assert "row.kind" in {p.code for p in parsed.statements[0].problems}
+
+
 def test_newest_first_still_ties() -> None:
     lines = STATEMENT.splitlines()
     lines[3], lines[4] = lines[4], lines[3]

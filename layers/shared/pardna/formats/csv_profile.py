@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from pardna.formats.items import Item, collect
-from pardna.formats.mapped import Cell, Mapper
+from pardna.formats.mapped import Cell, Mapper, stray
 from pardna.formats.model import Origin, Parsed, Problem, Severity
 from pardna.formats.profile import Column, Marked, Profile, Span
 from pardna.formats.text_lines import LINE_MAX, text_of
@@ -32,11 +32,13 @@ def stream(file: BinaryIO, origin: Origin, profile: Profile) -> Iterator[Item]:
     mapper = Mapper(profile, origin)
     indexes: dict[str, int] = {}
     headed = not profile.headings
+    ended = False
     width = 0
     for line, cells in _rows(file, profile):
         marked = _marked(profile, cells)
         if marked is not None:
             mapper.state(marked, _cell(cells, indexes))
+            ended = ended or marked.footer
             continue
         if not headed:
             if not _is_heading(cells, profile):
@@ -46,6 +48,9 @@ def stream(file: BinaryIO, origin: Origin, profile: Profile) -> Iterator[Item]:
             yield from _new_columns(cells, profile, line)
             continue
         if not any(c.strip() for c in cells):
+            continue
+        if ended or (profile.detail is not None and not _is(profile.detail, cells)):
+            yield stray(ended, f"line {line}")
             continue
         if width and len(cells) != width and not _only_trailing(cells, width):
             reason = f"it has {len(cells)} cells where the headings have {width}"
@@ -111,11 +116,12 @@ def _cell(cells: list[str], indexes: dict[str, int]) -> Cell:
 
 
 def _marked(profile: Profile, cells: list[str]) -> Marked | None:
-    for marked in profile.marked:
-        at = marked.at if isinstance(marked.at, int) else 1
-        if at <= len(cells) and cells[at - 1].strip().casefold() == marked.marker.casefold():
-            return marked
-    return None
+    return next((marked for marked in profile.marked if _is(marked, cells)), None)
+
+
+def _is(marked: Marked, cells: list[str]) -> bool:
+    at = marked.at if isinstance(marked.at, int) else 1
+    return at <= len(cells) and cells[at - 1].strip().casefold() == marked.marker.casefold()
 
 
 def _is_heading(cells: list[str], profile: Profile) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from pardna.formats.items import Item, collect
-from pardna.formats.mapped import Cell, Mapper
+from pardna.formats.mapped import Cell, Mapper, stray
 from pardna.formats.model import Origin, Parsed, Problem
 from pardna.formats.profile import Column, Marked, Profile, Span
 from pardna.formats.text_lines import numbered_lines
@@ -26,6 +26,7 @@ def stream(file: BinaryIO, origin: Origin, profile: Profile) -> Iterator[Item]:
     otherwise is a problem; without such a mark every line that is not marked is a detail.
     """
     mapper = Mapper(profile, origin)
+    ended = False
     needed = max((c.start for c in profile.columns() if isinstance(c, Span)), default=1)
     for number, line in numbered_lines(file, profile.encoding):
         if number <= profile.skip_lines or not line.strip():
@@ -34,8 +35,9 @@ def stream(file: BinaryIO, origin: Origin, profile: Profile) -> Iterator[Item]:
         marked = next((m for m in profile.marked if _is(m, line)), None)
         if marked is not None:
             mapper.state(marked, cell)
-        elif profile.detail is not None and not _is(profile.detail, line):
-            yield Problem("row.kind", f"line {number}", "the profile knows no such kind of line")
+            ended = ended or marked.footer
+        elif ended or (profile.detail is not None and not _is(profile.detail, line)):
+            yield stray(ended, f"line {number}")
         elif len(line) < needed:
             mapper.rows += 1
             yield Problem("row.short", f"line {number}", "the line ends before its last field")

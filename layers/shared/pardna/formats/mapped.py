@@ -289,6 +289,13 @@ class Mapper:
             yield Problem("file.no_rows", "file", reason, severity=Severity.WARNING)
 
 
+def stray(ended: bool, position: str) -> Problem:
+    """A line that is neither a row nor marked, or that follows the footer."""
+    if ended:
+        return Problem("row.after_footer", position, "a row follows the footer")
+    return Problem("row.kind", position, "the profile knows no such kind of line")
+
+
 def _amount(amounts: Amounts, cell: Cell, currency: str) -> int:
     if amounts.amount is not None:
         value = number(cell(amounts.amount), amounts, currency)

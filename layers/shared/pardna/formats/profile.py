@@ -127,7 +127,7 @@ class Marked(_Part):
     """A line of header or footer that states something: ``Opening Balance,,1 000.00``.
 
     The line is the one whose cell (or span) `at` reads `marker`, without case and outer blanks;
-    what it states are other cells of it. A footer line ends the rows.
+    what it states are other cells of it. After a footer line no row may follow.
     """
 
     marker: Name
@@ -137,7 +137,11 @@ class Marked(_Part):
 
 
 class Profile(_Part):
-    """The whole of it. See the parts."""
+    """The whole of it. See the parts.
+
+    `skip_lines` are left out unread at the start. `detail` is how a row is marked, where a file mixes
+    kinds of lines. `newest_first` says that the first row is the last to have happened.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{1,60}$")]
     kind: Literal["csv", "fixed_width"] = "csv"
