@@ -131,6 +131,25 @@ def test_a_planted_object_is_counted_and_so_is_a_second_version_of_the_same_byte
     assert difference.count == 3
 
 
+def test_an_object_that_is_overwritten_where_no_versions_are_kept_is_counted(aws: Home) -> None:
+    client = aws.client("s3")
+    client.create_bucket(Bucket="bucket")
+    client.put_object(Bucket="bucket", Key="a", Body=b"1")
+    before = dict(digest.objects(aws))
+    client.put_object(Bucket="bucket", Key="a", Body=b"2")
+
+    difference = digest.compare(before, dict(digest.objects(aws)))
+
+    assert difference.changed == ("object/bucket/a@null",)
+
+
+def test_nothing_that_can_be_collected_is_left_out() -> None:
+    assert {one.__name__ for one in digest.COLLECTORS} == {
+        "rows", "items", "objects", "stream_records", "messages", "executions", "people",
+        "configuration", "files", "card_network", "settlement",
+    }  # fmt: skip
+
+
 def test_a_planted_file_is_counted_and_a_rewritten_one_too(tmp_path: Path) -> None:
     (tmp_path / "ncb" / "out").mkdir(parents=True)
     (tmp_path / "ncb" / "out" / "statement.xml").write_bytes(b"<a/>")
