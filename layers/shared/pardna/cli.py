@@ -13,6 +13,7 @@ from collections.abc import Sequence
 #: Word -> (module, what it does in one line).
 COMMANDS = {
     "ledger": ("pardna.ledger.command", "check an export of the ledger or a receipt, offline"),
+    "match": ("pardna.matching.command", "match two files, and say why and why not"),
     "parse": ("pardna.formats.command", "show what a file of transactions is and says"),
 }
 

@@ -1,0 +1,102 @@
+"""``pardna match`` as people use it, and as they get it wrong."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from pardna.cli import main
+
+EXAMPLE = Path(__file__).resolve().parents[3] / "docs" / "examples" / "matching"
+
+
+def run(tmp_path: Path, left: Path, right: Path, rules: Path) -> int:
+    out = tmp_path / "out"
+    return main(["match", str(left), str(right), "--rules", str(rules), "--out", str(out)])
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_the_documented_example_says_what_the_document_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, EXAMPLE / "orders.csv", EXAMPLE / "bank.csv", EXAMPLE / "rules.json") == 0
+    told = capsys.readouterr().out
+    document = (EXAMPLE.parents[1] / "matching.md").read_text()
+    summary = document.split("```\n")[3]
+    assert all(line in told for line in summary.strip().splitlines())
+    found = {(m["left_id"], m["right_id"], m["level"], m["status"]) for m in rows(tmp_path / "out" / "matches.csv")}  # fmt: skip
+    assert found == {
+        ("1001", "B1", "1", "matched"),
+        ("1002", "B2", "2", "matched"),
+        ("1003", "B3", "2", "matched"),
+        ("1004", "B4", "2", "matched"),
+        ("po_77", "B7", "3", "matched"),
+        ("1006", "B6", "4", "proposed"),
+    }
+    assert [b["class"] for b in rows(tmp_path / "out" / "breaks.csv")] == ["AMOUNT_MISMATCH", "MISSING_INTERNAL"]  # fmt: skip
+    assert [r["problem"] for r in rows(tmp_path / "out" / "rejected.csv")] == ["more decimals than the currency has"]  # fmt: skip
+
+
+def test_json_and_parquet_are_read_like_csv(tmp_path: Path) -> None:
+    orders, bank = tmp_path / "orders.json", tmp_path / "bank.parquet"
+    orders.write_text(json.dumps(rows(EXAMPLE / "orders.csv")))
+    duckdb.connect().execute(
+        f"COPY (FROM read_csv('{EXAMPLE / 'bank.csv'}', all_varchar = true)) TO '{bank}' (FORMAT parquet)"
+    )
+    assert run(tmp_path, orders, bank, EXAMPLE / "rules.json") == 0
+    assert len(rows(tmp_path / "out" / "matches.csv")) == 6
+
+
+def test_hostile_and_odd_rows_are_rejected_or_harmless(tmp_path: Path) -> None:
+    odd = tmp_path / "odd.csv"
+    odd.write_text(
+        "entry,booked,payer,credit,currency,end_to_end,text\n"
+        "\"x'); DROP TABLE left_file; --\",2026-03-02,'';--,1.00,JMD,pay_1,{out}\n"
+        "B2,2026-13-45,A,1.00,JMD,,\nB3,2026-03-02,A,1e5,JMD,,\nB4,2026-03-02,A,1.00,XYZ,,\n"
+        "B5,2026-03-02,A,99999999999999999999,JMD,,\nB6,9999-12-31,A,0,JMD,,\nB6,0001-01-01,A,-1,JMD,,\n"
+    )
+    assert run(tmp_path, EXAMPLE / "orders.csv", odd, EXAMPLE / "rules.json") == 0
+    problems = [
+        r["problem"] for r in rows(tmp_path / "out" / "rejected.csv") if r["side"] == "right"
+    ]
+    assert sorted(problems) == ["not a date", "not an amount", "not an amount", "unknown currency"]
+
+
+def test_an_empty_side_is_no_error(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.csv"
+    empty.write_text("entry,booked,payer,credit,currency,end_to_end,text\n")
+    assert run(tmp_path, EXAMPLE / "orders.csv", empty, EXAMPLE / "rules.json") == 0
+    assert rows(tmp_path / "out" / "matches.csv") == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"tolerence_minor": 5}, "tolerence_minor"),
+        ({"tolerance_bp": -1}, "tolerance_bp"),
+        ({"left": {"amount": "nothing", "day": "date", "currency": "currency"}}, "no column 'nothing'"),
+    ],
+)  # fmt: skip
+def test_a_rules_file_that_is_wrong_says_where(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, object], said: str
+) -> None:
+    rules = tmp_path / "rules.json"
+    rules.write_text(json.dumps(json.loads((EXAMPLE / "rules.json").read_text()) | change))
+    assert run(tmp_path, EXAMPLE / "orders.csv", EXAMPLE / "bank.csv", rules) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_files_that_are_not_there_or_not_readable(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for left in (tmp_path / "no.csv", tmp_path, tmp_path / "x.pdf"):
+        assert run(tmp_path, left, EXAMPLE / "bank.csv", EXAMPLE / "rules.json") == 2
+        assert "not a file that can be read" in capsys.readouterr().err
