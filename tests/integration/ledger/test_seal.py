@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -27,6 +28,15 @@ def seal(runtime: str, most: int = 4096, tenant: str = TENANT) -> int | None:
     return row[0] if row[0] is None else int(row[0])
 
 
+def sealed(runtime: str, most: int = 4096) -> int | None:
+    """Seal, waiting a little: the server's own housekeeping may hold it back for a moment."""
+    for _ in range(100):
+        if (height := seal(runtime, most)) is not None:
+            return height
+        time.sleep(0.1)
+    return None
+
+
 @pytest.fixture
 def runtime(database: TestDatabase) -> str:
     """Seven journals in three transactions, in two blocks."""
@@ -36,11 +46,11 @@ def runtime(database: TestDatabase) -> str:
         with entered(conninfo) as connection:
             batch = [document(f"{number}{i}", "a", "b", 10 + i) for i in range(2)]
             post(connection, batch)
-    assert seal(conninfo, 3) == 1
+    assert sealed(conninfo, 3) == 1
     with entered(conninfo) as connection:
         text = {"description": "härder, than: it looks", "refs": {"z": "1", "a": "é"}}
         post(connection, [{"key": "back", "kind": "test", "reverses": "10", **text}])
-    assert seal(conninfo) == 2
+    assert sealed(conninfo) == 2
     assert seal(conninfo) is None
     return conninfo
 
@@ -173,7 +183,7 @@ def test_sealing_waits_for_transactions_that_began_earlier(runtime: str) -> None
             post(quick, [document("quick", "c", "d", 1)])
         assert seal(runtime) is None
         assert rows(runtime, "SELECT ledger.seal_lag() > interval '0'") == [(True,)]
-    assert seal(runtime) == 3
+    assert sealed(runtime) == 3
     assert rows(runtime, "SELECT ledger.seal_lag()") == [(None,)]
     assert verify_export(export(runtime)) is None
 

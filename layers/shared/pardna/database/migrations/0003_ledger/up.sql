@@ -239,6 +239,7 @@ BEGIN
     IF months NOT BETWEEN 1 AND 60 THEN
         RAISE EXCEPTION 'months must be 1 to 60, not %', months USING errcode = '22023';
     END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('ledger.months', 0));
     FOR i IN 0 .. months - 1 LOOP
         month := (date_trunc('month', first_day) + make_interval(months => i)) AT TIME ZONE 'UTC';
         FOREACH parent IN ARRAY ARRAY['journals', 'entries'] LOOP

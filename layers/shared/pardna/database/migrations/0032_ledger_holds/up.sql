@@ -228,8 +228,8 @@ BEGIN
         WHERE o.tenant_id = app.tenant() AND o.expires_at <= clock_timestamp()
         ORDER BY o.expires_at LIMIT least(most, 10000)
     ) h;
-    RETURN coalesce((SELECT count(*) FROM unnest(due) key
-                     WHERE ledger.end_hold(key, 'expired')->>'outcome' = 'expired'), 0);
+    RETURN coalesce((SELECT count(*) FROM unnest(due) key  -- not those that another sweep has ended
+                     WHERE ledger.end_hold(key, 'expired') = '{"outcome": "expired"}'), 0);
 END
 $$;
 

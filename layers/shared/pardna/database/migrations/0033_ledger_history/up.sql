@@ -60,6 +60,7 @@ DECLARE
     previous date;
     moved    bigint;
 BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('ledger.snapshot:' || me, 0));
     IF NOT EXISTS (SELECT FROM ledger.drains d WHERE d.tenant_id = me AND d.drained_until >= day_end) THEN
         RAISE EXCEPTION 'postings of % may still be under way; drain first', snapshot_day
             USING errcode = 'object_not_in_prerequisite_state';
