@@ -27,6 +27,8 @@ PASSWORD = "Pardna-Demo-2026"
 #: would blame the story for the machine.
 WAIT_S = 120.0
 _PAUSE_S = 0.1
+#: Statuses that mean "not now", and how often the story asks.
+_BUSY, _TRIES = frozenset({429, 502, 503, 504}), 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +129,16 @@ class Player:
         body: Mapping[str, Any] | None = None,
         key: str = "",
     ) -> Any:
-        """One request that must succeed; its JSON. `Unanswered` names what was answered."""
+        """One request that must succeed; its JSON. `Unanswered` names what was answered.
+
+        A busy server is asked again: everything that the story asks for may be asked twice.
+        """
         answer = self.ask(who, method, path, body, key)
+        for _ in range(_TRIES - 1):
+            if answer.status not in _BUSY:
+                break
+            time.sleep(1.0)
+            answer = self.ask(who, method, path, body, key)
         if not answer.ok:
             raise Unanswered(
                 f"{method} {path} as {who} answered {answer.status}: {_short(answer.body)}",

@@ -1,4 +1,7 @@
-"""The story, told once for all tests of this folder, in a laptop home of their own."""
+"""The story, told once for all tests of a module, in a laptop home of their own.
+
+The home goes with its module: two homes at a time would need twice the memory.
+"""
 
 from __future__ import annotations
 
@@ -49,14 +52,14 @@ def run_demo(home: Home) -> Told:
     return Told(home, done.returncode, done.stdout, done.stderr)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def home() -> Iterator[Home]:
     """A home with the stack deployed."""
     with laptop_home() as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def told(home: Home) -> Told:
     """The story, told by the demo command."""
     return run_demo(home)

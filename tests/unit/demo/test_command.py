@@ -11,7 +11,7 @@ import pytest
 from local.console import HomeError
 from local.demo import __main__ as command
 from local.demo import screen
-from local.demo.player import Player, Unanswered
+from local.demo.player import Answer, Player, Unanswered
 from local.demo.story import story_days
 from local.home import Home
 from local.state import Paths, State
@@ -118,3 +118,24 @@ def test_an_empty_table_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     screen.table(("name",), [])
 
     assert capsys.readouterr().out == "  (none)\n"
+
+
+def test_a_busy_server_is_asked_again_and_a_refusal_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    player = Player(a_home(tmp_path))
+    answers = [
+        Answer(503, ""),
+        Answer(502, ""),
+        Answer(200, {"ok": True}),
+        Answer(403, {"code": "x"}),
+    ]
+    monkeypatch.setattr(player, "ask", lambda *_: answers.pop(0))
+    monkeypatch.setattr("time.sleep", lambda _: None)
+
+    assert player.api("somebody", "GET", "/x") == {"ok": True}
+    with pytest.raises(Unanswered) as caught:
+        player.api("somebody", "GET", "/x")
+
+    assert "answered 403" in caught.value.what
+    assert answers == []
