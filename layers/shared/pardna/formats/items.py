@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from pardna.formats.controls import is_of_file
 from pardna.formats.model import Parsed, PaymentStatus, Problem, Statement
 from pardna.transactions.model import Transaction
 
@@ -23,12 +24,13 @@ def collect(name: str, items: Iterable[Item]) -> Parsed:
     statuses: list[PaymentStatus] = []
     transactions: list[Transaction] = []
     problems: list[Problem] = []
+    of_file: list[Problem] = []
     for item in items:
         match item:
             case Transaction():
                 transactions.append(item)
             case Problem():
-                problems.append(item)
+                (of_file if is_of_file(item) else problems).append(item)
             case PaymentStatus():
                 statuses.append(item)
             case Statement():
@@ -42,4 +44,6 @@ def collect(name: str, items: Iterable[Item]) -> Parsed:
                     )
                 )
                 transactions, problems = others, []
-    return Parsed(name, tuple(statements), tuple(transactions), tuple(statuses), tuple(problems))
+    return Parsed(
+        name, tuple(statements), tuple(transactions), tuple(statuses), (*of_file, *problems)
+    )

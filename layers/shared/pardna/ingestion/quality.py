@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from pardna.formats.controls import breaks_control
 from pardna.formats.model import Parsed, Problem, Severity, Statement
 from pardna.transactions.model import Side, Strength, Transaction
 from pardna.transactions.ports import DeliveryStatus, Rejected, StatementRecord
@@ -43,13 +44,16 @@ def judge(
     closings: Closings = MappingProxyType({}),
 ) -> Judged:
     """Decide what counts. `currency` is the source's, where it has only one."""
-    good: list[Transaction] = list(parsed.transactions)
     problems: list[Problem] = list(parsed.problems)
+    # Where the file's own totals do not hold, nobody knows which of its rows is wrong or missing.
+    whole = not any(breaks_control(p) for p in problems)
+    good: list[Transaction] = list(parsed.transactions) if whole else []
     for statement in parsed.statements:
         against = list(_against_whole(statement, currency))
         problems += against
         problems += statement.problems
-        if not any(p.severity is Severity.ERROR for p in against):
+        broken = any(breaks_control(p) for p in statement.problems)
+        if whole and not broken and not any(p.severity is Severity.ERROR for p in against):
             good += statement.transactions
     problems += _repeated(good)
     problems += _interrupted(parsed.statements, closings)
