@@ -97,6 +97,15 @@ def test_adyens_batch_pays_out_what_its_rows_give() -> None:
     assert (refund.kind, refund.amount_minor, refund.fee_minor) == (Kind.REFUND, -4_000, 10)
     assert (foreign.currency, foreign.gross_minor, foreign.fee_minor) == ("EUR", 4_500, 100)
     assert (payout.kind, payout.amount_minor) == (Kind.PAYOUT, -10_000)
+    # A webhook tells of the same capture in dollars: one movement has one currency.
+    dollars = only(read(adyen_item("CAPTURE", 5_000, "USD", pspReference="CAP2")))
+    assert dollars.transaction_id != foreign.transaction_id
+
+
+def test_adyens_fees_finer_than_a_cent_are_not_rounded() -> None:
+    report = ADYEN_REPORT.replace(",44.00,1,,,,7", ",44.00,0.5025,,,,7")
+    foreign = adyen_settlement.read(report.encode(), ORIGIN).transactions[2]
+    assert (foreign.amount_minor, foreign.fee_minor, foreign.net_minor) == (4_400, None, None)
 
 
 @pytest.mark.parametrize(
@@ -261,6 +270,11 @@ def test_mollie_payment_and_balance_transaction_are_one_charge() -> None:
     balance = only(read({"_embedded": {"balance_transactions": [entry]}}))
     agree(only(read(payment)), balance)
     assert (balance.gross_minor, balance.fee_minor, balance.net_minor) == (1_000, 29, 971)
+    pounds = payment | {
+        "amount": {"value": "8.60", "currency": "GBP"},
+        "settlementAmount": {"value": "10.00", "currency": "EUR"},
+    }
+    agree(only(read(pounds)), balance)
     assert mollie.read(json.dumps(payment | {"status": "open"}).encode(), ORIGIN).transactions == ()
 
 
@@ -398,6 +412,10 @@ def test_checkouts_webhook_and_breakdown_are_one_charge() -> None:
     agree(only(read(event)), parsed.transactions[0])
     assert len({t.external_id for t in parsed.transactions}) == 3
     assert checkout.read(json.dumps(event | {"type": "card_verified"}).encode(), ORIGIN).format
+    finer = read(report.replace("96.80", "96.7999").encode())
+    assert finer.transactions[0].gross_minor == 10_000
+    assert finer.transactions[0].net_minor is None
+    assert [p.code for p in finer.problems] == ["row.net_finer"]
     payouts = (
         "Currency Account ID,Holding Currency,Payout ID,Payout Date,Payout Amount\n"
         "ca_1,USD,PO1,2026-02-05,76.80\n"

@@ -1,7 +1,9 @@
 """Adyen's settlement detail report (CSV): every movement that a batch settled, and its payout.
 
-Rows are in the settlement (net) currency; where the payment's currency is another one, gross is net
-and fees together, because the report does not say it in that currency. The batch is the payout.
+Rows are in the settlement (net) currency. Where the payment's currency is another one, the row is a
+movement of its own (``CAP1/EUR``): a webhook told of the same capture in the other currency, and one
+movement has one currency. Its gross is then net and fees together, and both stay unknown where the
+fees are finer than the currency. The batch is the payout.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import BinaryIO
 
 from pardna.formats.items import Item, collect
 from pardna.formats.model import Origin, Parsed, Problem
-from pardna.formats.psp import STRONG, WEAK, currency_of, guarded, movement
+from pardna.formats.psp import STRONG, WEAK, currency_of, exact, guarded, movement
 from pardna.formats.report_csv import Row, rows
 from pardna.formats.text import EntryIds
 from pardna.money.model import minor_from_text
@@ -79,17 +81,19 @@ def _one(row: Row, origin: Origin, position: str, ids: EntryIds) -> Iterator[Ite
         about = (account, batch, row["Type"], reference)
         reference = ids.of(reference, moment.date().isoformat(), net, about)
     own = {Kind.CHARGE: "charge", Kind.REFUND: "refund", Kind.DISPUTE: "dispute"}.get(kind)
+    if own and _foreign(row, currency):
+        suffix = f"{suffix}/{currency}"
     yield movement(
         origin,
         position,
         external_id=f"{reference}{suffix}",
         kind=kind,
-        amount=net + fee,
+        amount=net + (fee or 0),
         currency=currency,
         occurred_at=moment,
         account=account,
         fee=fee,
-        net=net,
+        net=None if fee is None else net,
         batch_id=f"{account}/{batch}" if batch else "",
         description=row["Type"],
         named=[
@@ -102,12 +106,18 @@ def _one(row: Row, origin: Origin, position: str, ids: EntryIds) -> Iterator[Ite
     )
 
 
-def _fee(row: Row, net: int, currency: str) -> int:
+def _foreign(row: Row, currency: str) -> bool:
+    return row.get("Gross Currency", "").strip().upper() not in ("", currency)
+
+
+def _fee(row: Row, net: int, currency: str) -> int | None:
     """What stayed with the processor: gross less net, or the fee columns across currencies."""
     if row.get("Gross Currency", "").strip().upper() == currency:
         gross = _signed(row, "Gross Credit (GC)", "Gross Debit (GC)", currency)
         return gross - net
-    return sum(_minor(row.get(name, ""), currency) for name in _FEES)
+    parts = [exact(row.get(name, "").strip() or "0", currency) for name in _FEES]
+    known = [part for part in parts if part is not None]
+    return sum(known) if len(known) == len(parts) else None
 
 
 def _signed(row: Row, credit: str, debit: str, currency: str) -> int:

@@ -43,9 +43,9 @@ def read(data: bytes, origin: Origin) -> Parsed:
     return collect(FORMAT, guarded(event, lambda row, at: _one(row, origin, at), "event"))
 
 
-def identity(payment: str, kind: Kind, amount: int) -> str:
-    """What webhook and breakdown both know of a movement."""
-    return f"{payment}/{kind.value}/{amount}"
+def identity(payment: str, kind: Kind, amount: int, currency: str) -> str:
+    """What webhook and breakdown both know of a movement; another currency is another movement."""
+    return f"{payment}/{kind.value}/{amount}/{currency}"
 
 
 def _one(event: Json, origin: Origin, position: str) -> Iterator[Item]:
@@ -61,7 +61,7 @@ def _one(event: Json, origin: Origin, position: str) -> Iterator[Item]:
     yield movement(
         origin,
         position,
-        external_id=identity(payment, kind, amount),
+        external_id=identity(payment, kind, amount, currency),
         kind=kind,
         amount=amount,
         currency=currency,

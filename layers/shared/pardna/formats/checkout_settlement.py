@@ -1,7 +1,8 @@
 """Checkout.com's settlement breakdown and settlement statement (CSV).
 
 The breakdown has each movement in the holding currency, with gross, deduction and net, and the
-payout that it belongs to; the statement has the payouts. See `pardna.formats.checkout` for identity.
+payout that it belongs to; the statement has the payouts. Deductions may be finer than the currency:
+gross then counts, net stays unknown, and a warning says so. See `pardna.formats.checkout` for identity.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import BinaryIO
 
 from pardna.formats.checkout import identity
 from pardna.formats.items import Item, collect
-from pardna.formats.model import Origin, Parsed, Problem
-from pardna.formats.psp import STRONG, WEAK, currency_of, day, guarded, identifier, movement
+from pardna.formats.model import Origin, Parsed, Problem, Severity
+from pardna.formats.psp import STRONG, WEAK, currency_of, day, exact, guarded, identifier, movement
 from pardna.formats.report_csv import Row, rows
 from pardna.money.model import minor_from_text
 from pardna.runtime.errors import InvalidInput
@@ -54,13 +55,16 @@ def stream(file: BinaryIO, origin: Origin) -> Iterator[Item]:
 
 def _movement(row: Row, origin: Origin, position: str, seen: Counter[str]) -> Iterator[Item]:
     currency = currency_of(row["Holding Currency"])
-    net = minor_from_text(row[_BREAKDOWN].strip(), currency)
+    net = exact(row[_BREAKDOWN], currency)
     gross = minor_from_text(row["Gross In Holding Currency"].strip(), currency)
     kind = _KINDS.get(row["Type"].strip().lower(), Kind.ADJUSTMENT)
     payment = row["Payment ID"].strip()
-    key = identity(payment or row["Type"], kind, gross)
+    key = identity(payment or row["Type"], kind, gross, currency)
     seen[key] += 1
     external_id = key if seen[key] == 1 else f"{key}/{seen[key]}"
+    if net is None:
+        reason = "net is finer than its currency and stays unknown"
+        yield Problem("row.net_finer", position, reason, _BREAKDOWN, Severity.WARNING)
     yield movement(
         origin,
         position,
@@ -71,7 +75,7 @@ def _movement(row: Row, origin: Origin, position: str, seen: Counter[str]) -> It
         occurred_at=_moment(row.get("Processed On", "")),
         value_date=day(row.get("Available On")),
         account=row.get("Client Entity ID", ""),
-        fee=gross - net,
+        fee=None if net is None else gross - net,
         net=net,
         batch_id=row["Payout ID"].strip(),
         description=row["Type"],

@@ -73,13 +73,22 @@ def _money(value: Any) -> tuple[int, str]:
     return decimal(value["value"], currency), currency
 
 
+def _settled(row: Json) -> tuple[int, str]:
+    """The amount that moves the balance: across currencies that is the settlement amount."""
+    amount, currency = _money(row["amount"])
+    settlement = row.get("settlementAmount")
+    if isinstance(settlement, Mapping) and settlement.get("currency") != currency:
+        return _money(settlement)
+    return amount, currency
+
+
 def _contribution(row: Json) -> str:
     metadata = row.get("metadata")
     return str(metadata.get("contribution_id") or "") if isinstance(metadata, Mapping) else ""
 
 
 def _payment(row: Json, origin: Origin, position: str) -> Iterator[Item]:
-    amount, currency = _money(row["amount"])
+    amount, currency = _settled(row)
     own_id = identifier(row["id"])
     yield movement(
         origin,
@@ -96,14 +105,14 @@ def _payment(row: Json, origin: Origin, position: str) -> Iterator[Item]:
 
 
 def _taken_back(row: Json, origin: Origin, position: str, kind: Kind, named: str) -> Iterator[Item]:
-    amount, currency = _money(row["amount"])
+    amount, currency = _settled(row)
     own_id = identifier(row["id"])
     yield movement(
         origin,
         position,
         external_id=own_id,
         kind=kind,
-        amount=-amount,
+        amount=-abs(amount),
         currency=currency,
         occurred_at=instant(row["createdAt"]),
         batch_id=str(row.get("settlementId") or ""),

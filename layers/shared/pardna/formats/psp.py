@@ -118,6 +118,20 @@ def decimal(value: Any, currency: str) -> int:
     return minor_from_text(value.strip(), currency)
 
 
+def exact(text: str, currency: str) -> int | None:
+    """Minor units of a decimal, or None for one that is finer than its currency: never rounded.
+
+    Raises MoneyError for what is no number.
+    """
+    plain = text.strip()
+    whole_part, point, part = plain.partition(".")
+    digits = exponent(currency)
+    if len(part) > digits and part[digits:].strip("0") and part.isdigit():
+        minor_from_text(f"{whole_part}{point}{part[:digits] or '0'}", currency)
+        return None
+    return minor_from_text(plain, currency)
+
+
 def rescaled(value: int, digits: int, currency: str) -> int:
     """Minor units of an amount that a processor counts with `digits` decimals, whatever ISO says."""
     difference = exponent(currency) - digits
