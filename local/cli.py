@@ -152,8 +152,12 @@ def _log_events(running: home.Home, group: str, since_ms: int) -> list[tuple[int
 
 def _invoke(given: argparse.Namespace) -> int:
     running = home.open_home()
-    if given.function not in running.resources:
-        raise HomeError(f"no function is called {given.function}", "see `make logs` for names")
+    functions = [name for name in running.resources if name.endswith("Function")]
+    if given.function not in functions:
+        what = f"no function is called {given.function}" if given.function else "which function?"
+        raise HomeError(what, f"there are {', '.join(functions)}")
+    if not given.event:
+        raise HomeError("which event?", "a file in events/, or `-` for standard input")
     answer = running.client("lambda").invoke(
         FunctionName=running.resources[given.function],
         Payload=json.dumps(_event(given.event)).encode(),
