@@ -9,6 +9,7 @@ ends the process; who asked sees the end of the output and says so.
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import resource
 import sys
@@ -82,7 +83,12 @@ def answer(line: str) -> dict[str, Any]:
             with Path(name).open("rb") as file:
                 chosen = Profile.model_validate_json(profile)
                 return figures(collect(*open_stream(file, ORIGIN, chosen)))
-        return figures(registry.parse(Path(name).read_bytes(), ORIGIN))
+        data = Path(name).read_bytes()
+        parsed = registry.parse(data, ORIGIN)
+        # Streamed or whole, a file says the same.
+        if collect(*open_stream(io.BytesIO(data), ORIGIN)) != parsed:
+            return {"died": "streamed, it says something else"}
+        return figures(parsed)
     except PardnaError as error:
         return {"refused": error.code, "reason": error.detail}
 
