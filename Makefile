@@ -13,6 +13,7 @@ help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Install what is needed, pinned and hashed (quick when up to date)
+	@command -v "$(PYTHON)" >/dev/null || { echo "$(PYTHON) is missing: install Python 3.11 or newer, or name yours: make setup PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) local/setup_environment.py
 
 up: setup ## Start the laptop home and deploy template.yaml to it

@@ -25,7 +25,7 @@ def tool(name: str) -> str:
     """Path of a program in the tools' environment; HomeError if it is not installed."""
     path = TOOLS / name
     if not path.exists():
-        raise HomeError(f"{name} is not installed", "run `make setup`")
+        raise HomeError(f"{name} is not installed", "remove the folder .tools and run `make setup`")
     return str(path)
 
 
