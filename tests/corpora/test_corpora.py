@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pardna.reporting.csv_table import harmless
 from tests.corpora import expectations
 from tests.corpora.containers import documents
 from tests.corpora.known import FOREIGN, KNOWN, REWRITTEN
@@ -102,6 +104,18 @@ def test_mapped_csv_reads_as_expected(
             wrong[row["file"]] = found
     record_property("corpus", ("csv by profile", len(rows) - len(wrong), 0, len(rows)))
     assert wrong == {}
+
+
+def test_no_payload_stays_a_formula_in_what_we_export() -> None:
+    folder = expectations.CORPORA / "bad" / "csv_injection"
+    if not folder.exists():
+        pytest.skip("the corpora are not there")
+    payloads = [line for path in folder.rglob("*.txt") for line in path.read_text().splitlines()]
+    with (folder / "derived" / "statement_with_formulas.csv").open(newline="") as lines:
+        payloads += [row["counterparty"] for row in csv.DictReader(lines)]
+    assert len(payloads) > 15
+    exported = [harmless(payload) for payload in payloads]
+    assert [e for e in exported if e.strip()[:1] in ("=", "+", "-", "@")] == []
 
 
 @pytest.mark.parametrize("account", ["LT625883379695428516", "LT414319056143772570"])

@@ -96,7 +96,7 @@ def _item(row: Any, origin: Origin, position: str) -> Iterator[Item]:
             *([(own, reference, STRONG)] if own else []),
             ("payment", original, WEAK),
             ("contribution", _contribution(extra), STRONG if kind is Kind.CHARGE else WEAK),
-            ("merchant_reference", merchant, WEAK),
+            ("order", merchant, WEAK),
         ],
     )
 
@@ -128,6 +128,6 @@ def _platform(document: Json, origin: Origin, position: str) -> Iterator[Item]:
         description=str(data.get("description") or ""),
         named=[
             ("transfer", str(transfer.get("id") or ""), STRONG),
-            ("merchant_reference", str(transfer.get("reference") or ""), WEAK),
+            ("order", str(transfer.get("reference") or ""), WEAK),
         ],
     )

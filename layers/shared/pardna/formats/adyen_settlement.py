@@ -100,7 +100,7 @@ def _one(row: Row, origin: Origin, position: str, ids: EntryIds) -> Iterator[Ite
             *([(own, reference, STRONG)] if own else []),
             ("payment", row["Psp Reference"].strip(), WEAK),
             ("payout", f"{account}/{batch}" if kind is Kind.PAYOUT else "", WEAK),
-            ("merchant_reference", row.get("Merchant Reference", ""), WEAK),
+            ("order", row.get("Merchant Reference", ""), WEAK),
             ("acquirer_reference", row.get("ARN", ""), WEAK),
         ],
     )

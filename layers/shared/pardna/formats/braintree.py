@@ -112,7 +112,7 @@ def _transaction(element: Any, origin: Origin, position: str, told: Any) -> Item
                 text(element, "custom-fields/contribution-id"),
                 WEAK if credit else STRONG,
             ),
-            ("merchant_reference", text(element, "order-id"), WEAK),
+            ("order", text(element, "order-id"), WEAK),
         ],
     )
 

@@ -80,7 +80,7 @@ def _one(event: Json, origin: Origin, position: str) -> Iterator[Item]:
                 STRONG if sign > 0 and not dispute else WEAK,
             ),
             (
-                "merchant_reference",
+                "order",
                 str(thing.get("reference") or thing.get("payment_reference") or ""),
                 WEAK,
             ),

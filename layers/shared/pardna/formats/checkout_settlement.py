@@ -81,7 +81,7 @@ def _movement(row: Row, origin: Origin, position: str, seen: Counter[str]) -> It
         description=row["Type"],
         named=[
             ("charge", payment, STRONG if kind is Kind.CHARGE else WEAK),
-            ("merchant_reference", row.get("Reference", ""), WEAK),
+            ("order", row.get("Reference", ""), WEAK),
         ],
     )
 

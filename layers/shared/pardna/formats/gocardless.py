@@ -104,7 +104,7 @@ def _payment(row: Json, origin: Origin, position: str) -> Iterator[Item]:
         named=[
             ("charge", own_id, STRONG),
             ("contribution", str(metadata.get("contribution_id") or ""), STRONG),
-            ("merchant_reference", str(row.get("reference") or ""), WEAK),
+            ("order", str(row.get("reference") or ""), WEAK),
         ],
     )
 

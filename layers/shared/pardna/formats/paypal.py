@@ -72,7 +72,7 @@ def _one(event: Json, origin: Origin, position: str) -> Iterator[Item]:
             ("charge", parent, WEAK),
             ("contribution", str(thing.get("custom_id") or thing.get("custom") or ""), strength),
             (
-                "merchant_reference",
+                "order",
                 _text(thing.get("invoice_id") or thing.get("invoice_number")),
                 WEAK,
             ),

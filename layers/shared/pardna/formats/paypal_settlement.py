@@ -174,7 +174,7 @@ def _one(row: dict[str, str], origin: Origin, position: str, section: _Section) 
             *([(own, own_id, STRONG)] if own else []),
             ("charge", row.get("PayPal Reference ID"), WEAK),
             ("contribution", row.get("Custom Field"), strength),
-            ("merchant_reference", row.get("Invoice ID"), WEAK),
+            ("order", row.get("Invoice ID"), WEAK),
             ("bank_reference", row.get("Bank Reference ID"), WEAK),
         ],
     )

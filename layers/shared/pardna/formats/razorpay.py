@@ -85,7 +85,7 @@ def _payment(row: Json, origin: Origin, position: str) -> Item:
         named=[
             ("charge", own_id, STRONG),
             ("contribution", _contribution(row), STRONG),
-            ("merchant_reference", str(row.get("order_id") or ""), WEAK),
+            ("order", str(row.get("order_id") or ""), WEAK),
         ],
     )
 
@@ -164,6 +164,6 @@ def _reconciled(row: Json, origin: Origin, position: str) -> Item:
             ("charge", str(row.get("payment_id") or ""), WEAK),
             ("dispute", str(row.get("dispute_id") or ""), WEAK),
             ("contribution", _contribution(row), STRONG if kind is Kind.CHARGE else WEAK),
-            ("merchant_reference", str(row.get("order_receipt") or ""), WEAK),
+            ("order", str(row.get("order_receipt") or ""), WEAK),
         ],
     )

@@ -132,7 +132,7 @@ def _payment(payment: Json, origin: Origin, position: str, account: str) -> Item
         named=[
             ("charge", own_id, STRONG),
             ("contribution", str(payment.get("reference_id") or ""), STRONG),
-            ("merchant_reference", str(payment.get("order_id") or ""), WEAK),
+            ("order", str(payment.get("order_id") or ""), WEAK),
         ],
     )
 

@@ -98,7 +98,7 @@ def _journal(
         name=text(element, "payment/cardHolderName"),
         named=[
             ("charge", order, STRONG if kind is Kind.CHARGE else WEAK),
-            *(("merchant_reference", r, WEAK) for r in references),
+            *(("order", r, WEAK) for r in references),
         ],
     )
 
