@@ -170,3 +170,13 @@ def test_nothing_raises_anything_unexpected() -> None:
         for broken in (good[:cut], good[:cut] + b"<" + good[cut:], good[:cut] + good[cut + 9 :]):
             with contextlib.suppress(PardnaError):
                 camt053.read(broken, BANK)
+
+
+@pytest.mark.parametrize("status", ["PDNG", "FUTR"])
+@pytest.mark.parametrize("written", ["<Sts><Cd>{}</Cd></Sts>", "<Sts>{}</Sts>"])
+def test_what_is_not_booked_yet_is_told_and_is_no_transaction(status: str, written: str) -> None:
+    entry = an_entry().replace("<Sts><Cd>BOOK</Cd></Sts>", written.format(status))
+    (statement,) = camt053.read(a_camt053(entry), BANK).statements
+    assert statement.transactions == ()
+    assert (statement.entries_count, statement.entries_minor) == (1, 500_000)
+    assert [p.code for p in statement.problems] == ["entry.pending"]

@@ -7,7 +7,8 @@ tolerances are what real banks leave out.
 
 Which way money went is what CdtDbtInd says, for reversals too: RvslInd only tells that the entry
 takes back an earlier one. An entry with several TxDtls whose amounts add up to it becomes one
-transaction each (the members of a batch); otherwise the entry is one transaction.
+transaction each (the members of a batch); otherwise the entry is one transaction. Entries that are
+pending (PDNG) or in the future (FUTR) are in the file's figures and become none.
 
 A file of any size fits: entries are handed out as they come. Only the first `BUFFERED` of a
 statement are held back, for files that name the currency late.
@@ -36,7 +37,7 @@ from pardna.formats.camt_entries import (
     signed,
 )
 from pardna.formats.items import Item, collect
-from pardna.formats.model import Origin, Parsed, Problem, Statement
+from pardna.formats.model import Origin, Parsed, Problem, Severity, Statement
 from pardna.formats.text import EntryIds, clean, sorted_references
 from pardna.formats.xml import child, children, local, release, text
 from pardna.money.model import MoneyError, minor_from_text
@@ -206,7 +207,11 @@ class _Report:
                 yield Problem("entry.amount", one.position, reason, "Amt")
                 continue
             self.total += amount
-            yield from self._transactions(one, amount)
+            if one.pending:
+                reason = "it is announced and not booked yet: it is shown and does not count"
+                yield Problem("entry.pending", one.position, reason, "Sts", Severity.WARNING)
+            else:
+                yield from self._transactions(one, amount)
 
     def _transactions(self, of: Entry, amount: int) -> Iterator[Item]:
         """One transaction, or one for each member of a batch whose amounts add up."""

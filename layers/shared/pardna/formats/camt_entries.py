@@ -19,6 +19,8 @@ Node = tuple[str, str, dict[str, list[Any]]]
 Path = tuple[str, ...]
 _EMPTY: Node = ("", "", {})
 _FEE_FAMILIES = frozenset({"CHRG", "FEES", "COMM"})
+#: Announced, not booked: no money has moved yet, and the booking comes as an entry of its own.
+_NOT_BOOKED = frozenset({"PDNG", "FUTR"})
 _AMOUNTS: tuple[Path, ...] = (
     ("Amt",),
     ("AmtDtls", "TxAmt", "Amt"),
@@ -87,6 +89,7 @@ class Entry:
     value_day: date | None
     said: Texts
     details: list[Texts]
+    pending: bool = False
 
 
 def entry(element: Any, position: str) -> Entry:
@@ -112,6 +115,7 @@ def entry(element: Any, position: str) -> Entry:
             for group in whole[2].get("NtryDtls", ())
             for d in group[2].get("TxDtls", ())
         ],
+        pending=text(whole, ("Sts", "Cd"), ("Sts",)) in _NOT_BOOKED,
     )
 
 
