@@ -21,5 +21,7 @@ def notifications() -> Notifications:
     return Notifications(
         SesMail(client("sesv2"), settings().need("notification_sender")),
         SnsTexts(client("sns")),
-        DynamoAttempts(client("dynamodb"), settings().need("idempotency_table"), keep_days=KEEP_DAYS),
+        DynamoAttempts(
+            client("dynamodb"), settings().need("idempotency_table"), keep_days=KEEP_DAYS
+        ),
     )
