@@ -218,12 +218,12 @@ def _start_parts(paths: Paths, state: State) -> None:
 
 
 def _deploy(home: Home) -> None:
-    values = _values(home, ROOT)
+    values = parameter_values(home, ROOT)
     if home.state.deployment.get("fingerprint") == deployment.fingerprint(values):
         say("  ok deployed stack is up to date")
         return
     source = deployment.snapshot(home.paths)
-    values = _values(home, source)
+    values = parameter_values(home, source)
     print_of_sources = deployment.fingerprint(values, source)
     with step("sam build"):
         deployment.build(home.paths, home.state, values)
@@ -242,7 +242,8 @@ def _deploy(home: Home) -> None:
         notes.append(f"{len(resources)} resources, {functions} functions")
 
 
-def _values(home: Home, source: Path) -> dict[str, str]:
+def parameter_values(home: Home, source: Path) -> dict[str, str]:
+    """What is passed to the template that stands in `source`."""
     template = (source / "template.yaml").read_text()
     return deployment.parameters(template, stack_parameters(home))
 
