@@ -54,6 +54,15 @@ def test_bai2_names_what_does_not_hold(old: str, new: str, code: str) -> None:
     )
 
 
+@pytest.mark.parametrize("status", ["2", "4"])
+def test_bai2_groups_that_delete_or_test_do_not_count(status: str) -> None:
+    text = BAI2.replace("02,PARDNA,NCB,1,", f"02,PARDNA,NCB,{status},")
+    parsed = bai2.read(text.encode(), BANK)
+    assert parsed.all_transactions == ()
+    assert parsed.statements[0].entries_count == 2
+    assert "bai2.group_status" in {p.code for p in parsed.problems}
+
+
 def test_bai2_without_end_of_line_is_refused_not_read_into_memory() -> None:
     with pytest.raises(UnreadableFile, match="too long"):
         bai2.read(b"01," + b"9" * (LINE_MAX + 10), BANK)

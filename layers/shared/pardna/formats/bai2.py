@@ -33,6 +33,8 @@ _CODES = "01|02|03|16|49|88|98|99"
 _STARTS = re.compile(rf"\s*(?:{_CODES})\s*,")
 #: A slash ends a record; another may follow on the same line.
 _NEXT = re.compile(rf"/\s+(?=(?:{_CODES}),)")
+#: A group's status: 2 deletes what was sent before, 4 is a test.
+_NOT_MEANT = frozenset({"2", "4"})
 _OPENING, _CLOSING = "010", "015"
 _FEE_TYPES = frozenset({"560", "561", "562", "563", "698"})
 
@@ -117,6 +119,7 @@ class _Reader:
         self.account: _Account | None = None
         self.group_day: date | None = None
         self.group_currency = ""
+        self.counts = True
         self.accounts = 0
         self.groups = 0
         self.closed = False
@@ -166,6 +169,10 @@ class _Reader:
         self.group_currency = fields[5].strip().upper()
         if self.group_day is None:
             yield Problem("bai2.date", _at(record), "the group has no as-of date", "02")
+        self.counts = fields[2].strip() not in _NOT_MEANT
+        if not self.counts:
+            reason = "the group takes back or tests: it is shown and does not count"
+            yield Problem("bai2.group_status", _at(record), reason, "02", Severity.WARNING)
 
     def _begin_account(self, record: _Record) -> Iterator[Item]:
         if self.account is not None:
@@ -216,6 +223,8 @@ class _Reader:
             return
         signed = sign * amount
         account.entries_minor += signed
+        if not self.counts:
+            return
         try:
             yield self._one(account, code, signed, value_day, (bank, customer, text), position)
         except InvalidInput as error:

@@ -6,7 +6,7 @@ sign of a reversed credit (RC) positive and runs statements of one file together
 category 9 field specifications for :20:, :25:, :28C:, :60a:, :61:, :86:, :62a:; the structured
 :86: of the German (``?20``, ``EREF+``) and the Dutch and Scandinavian (``/EREF/``) customs.
 
-RC takes money out (a credit reversed), RD brings it back.
+RC takes money out (a credit reversed), RD brings it back; EC and ED are expected, not booked.
 
 An MT942 has no balances; its currency is that of the floor limit (:34F:) or of its sums (:90D:,
 :90C:), and these sums are controlled. A statement in a currency that was withdrawn since (DEM) or
@@ -269,6 +269,10 @@ class _Reader:
                 continue
             amount = amount if match["mark"] in ("C", "RD", "EC") else -amount
             amounts.append(amount)
+            if match["mark"] in ("EC", "ED"):
+                reason = "it is expected and not booked yet: it is shown and does not count"
+                self._problem("entry.pending", position, reason, "61", Severity.WARNING)
+                continue
             if not known:
                 continue
             try:
