@@ -7,7 +7,7 @@ PY := .venv/bin/python
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status demo logs invoke test check lint types template layers bench format
+.PHONY: help setup up down status demo logs invoke test check lint types template layers bench bench-ledger bench-matching bench-ingestion format
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,15 @@ template: setup ## Check templates, state machines and layers only: sam, cfn-lin
 layers: setup ## Build the layers as they ship to AWS (arm64, Python 3.13) into .local/aws-layers
 	@rm -rf .local/aws-layers
 	@for layer in shared engine; do $(PY) layers/build_layer.py $$layer .local/aws-layers/$$layer || exit 1; done
+
+bench-ledger: setup ## Measure the ledger beside its limits and a peer (QUICK=1: under a minute)
+	@$(PY) -m benchmarks.ledger
+
+bench-matching: setup ## Score and time matching against an answer key (SIZE=10m for more)
+	@$(PY) -m benchmarks.matching
+
+bench-ingestion: setup ## Measure the parsers beside bare ones
+	@$(PY) -m benchmarks.ingestion
 
 bench: setup ## Measure imports of every handler, and the API if the home runs
 	@$(PY) -m benchmarks

@@ -60,8 +60,10 @@ class Database:
                 )
             except psycopg.OperationalError as error:
                 raise Unavailable("database.unavailable", "the database did not answer") from error
+            if self._held.__dict__.get("connection") in self._opened:
+                self._opened.remove(self._held.connection)
             self._held.connection = held
-            self._opened = [c for c in self._opened if not c.closed] + [held]
+            self._opened.append(held)  # one step: other threads open theirs meanwhile
         return held
 
 
