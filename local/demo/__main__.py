@@ -88,9 +88,10 @@ def play(started: float) -> dict[str, Any]:
         for problem in found.wrong:
             screen.bullet(problem)
     seconds = _seconds(started)
-    say(f"\n{'The story held.' if not found.wrong else 'THE STORY DID NOT HOLD.'} {seconds} s\n")
+    held = not found.wrong and difference.count == 0
+    say(f"\n{'The story held.' if held else 'THE STORY DID NOT HOLD.'} {seconds} s\n")
     return {
-        "ok": not found.wrong and difference.count == 0,
+        "ok": held,
         "second_run_changed": difference.count,
         "seconds": seconds,
         "journals": found.journals,
