@@ -31,7 +31,7 @@ class S3Shelf:
         return True
 
     def link(self, key: str, seconds: int) -> str:
-        """See `Shelf`. The type that is answered is set here, whatever the object says."""
+        """See `Shelf`. Whoever holds the link may read this one object, until it expires."""
         if self._digest(key) is None:
             raise NotFound("report.not_written", "this report has not been written yet")
         return str(
