@@ -10,7 +10,7 @@ MAKEFLAGS += --no-print-directory
 .PHONY: help setup up down status demo logs invoke test check lint types template layers bench bench-ledger bench-matching bench-ingestion format
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Install what is needed, pinned and hashed (quick when up to date)
 	@command -v "$(PYTHON)" >/dev/null || { echo "$(PYTHON) is missing: install Python 3.11 or newer, or name yours: make setup PYTHON=..." >&2; exit 1; }
