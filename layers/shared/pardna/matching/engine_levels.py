@@ -136,6 +136,11 @@ class Engine:
                 f"JOIN free_{side} f ON f.leg = e.{side} WHERE NOT e.unknown GROUP BY e.{side}"
             )
         self._drop_found()
+        # Later levels ask only about legs that are still free.
+        self.con.execute(
+            "CREATE OR REPLACE TABLE identity_edges AS SELECT e.* FROM identity_edges e"
+            " WHERE l IN (SELECT leg FROM free_l) OR r IN (SELECT leg FROM free_r)"
+        )
 
     def level_2(self) -> None:
         """A normalised reference agrees, or is one edit away; the amount is within tolerance."""

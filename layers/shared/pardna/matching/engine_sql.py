@@ -229,11 +229,12 @@ SELECT * FROM found ANTI JOIN crowded USING (id)
 #: Legs that level 4 looks at, with what its blocks are made of.
 PROBABLE_LEGS = """
 CREATE TABLE probable_{side} AS
-SELECT x.leg, x.currency, x.basis, x.ordinal, lower(x.name) AS name,
-       count(*) OVER (PARTITION BY x.currency, x.basis) AS crowd
-FROM legs_{side} x JOIN free_{side} USING (leg)
-WHERE x.basis <> 0 {only}
-AND x.leg NOT IN (SELECT {side} FROM identity_edges)
+WITH free AS (SELECT x.leg, x.currency, x.basis, x.ordinal, lower(x.name) AS name
+              FROM legs_{side} x JOIN free_{side} USING (leg)
+              ANTI JOIN identity_edges e ON e.{side} = x.leg
+              WHERE x.basis <> 0 {only}),
+     crowds AS (SELECT currency, basis, count(*) AS crowd FROM free GROUP BY currency, basis)
+SELECT free.*, crowds.crowd FROM free JOIN crowds USING (currency, basis)
 """
 
 #: Pairs that agree in amount and nearly in day, with what their references and names say.
