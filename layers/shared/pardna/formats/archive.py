@@ -41,11 +41,6 @@ class _Source(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-def is_archive(head: bytes) -> bool:
-    """Whether bytes begin as a ZIP or gzip archive does."""
-    return head.startswith((b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b"))
-
-
 def members(file: BinaryIO) -> Iterator[Member]:
     """The files of an archive, one after the other.
 

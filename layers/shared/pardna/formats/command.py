@@ -20,10 +20,11 @@ from typing import Any, BinaryIO, TextIO
 
 from pydantic import ValidationError
 
-from pardna.formats.archive import Member, is_archive, members
+from pardna.formats.archive import Member, members
 from pardna.formats.items import Item
 from pardna.formats.model import Origin, PaymentStatus, Problem, Severity, Statement
 from pardna.formats.profile import Profile
+from pardna.formats.recognise import is_archive
 from pardna.formats.streaming import open_stream
 from pardna.money.model import Money, MoneyError
 from pardna.runtime.errors import PardnaError

@@ -35,6 +35,11 @@ _GOCARDLESS = frozenset({"payments", "payouts", "payout_items", "refunds", "even
 _RAZORPAY_COLLECTED = re.compile(r"(?:pay|rfnd|setl|setlod|trf|adj|disp)_[A-Za-z0-9]+")
 
 
+def is_archive(head: bytes) -> bool:
+    """Whether bytes begin as a ZIP or gzip archive does; see `pardna.formats.archive`."""
+    return head.startswith((b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b"))
+
+
 def xml_kind(head: str) -> str:
     """The family of an XML document by its elements."""
     if _ACCOUNT_REPORT.search(head):
@@ -65,10 +70,10 @@ def text_kind(head: str) -> str:
         return "braintree"
     if re.match(r"\"?(?:RH|FH)\"?\s*[,\t]", start) and re.search(r"^\"?CH\"?[,\t]", head, re.M):
         return "paypal.settlement"
-    return heading_kind(start.split("\n", maxsplit=1)[0])
+    return _heading_kind(start.split("\n", maxsplit=1)[0])
 
 
-def heading_kind(line: str) -> str:
+def _heading_kind(line: str) -> str:
     """The report that a CSV's line of headings belongs to."""
     for delimiter in (",", ";", "\t"):
         try:

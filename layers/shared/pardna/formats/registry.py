@@ -10,10 +10,9 @@ import importlib
 from typing import TYPE_CHECKING, cast
 
 from pardna.formats import json_text
-from pardna.formats.archive import is_archive
 from pardna.formats.encoding import decode
 from pardna.formats.model import Origin, Parsed
-from pardna.formats.recognise import json_kind, text_kind, xml_kind
+from pardna.formats.recognise import is_archive, json_kind, text_kind, xml_kind
 from pardna.runtime.errors import UnreadableFile
 
 if TYPE_CHECKING:  # a profile is pydantic's, which no other reader needs
@@ -44,6 +43,8 @@ READERS = {
     "checkout.webhook": "checkout",
     "checkout.settlement": "checkout_settlement",
 }
+#: Kind of profile -> module that reads files by it.
+PROFILE_READERS = {"csv": "csv_profile", "fixed_width": "fixed_width"}
 _HEAD_BYTES = 64 * 1024
 
 
@@ -94,8 +95,7 @@ def parse(data: bytes, origin: Origin, expected: str = "") -> Parsed:
 
 def parse_by_profile(data: bytes, origin: Origin, profile: Profile) -> Parsed:
     """Read CSV or fixed width as its sender's profile says; raises UnreadableFile."""
-    name = "fixed_width" if profile.kind == "fixed_width" else "csv_profile"
-    module = importlib.import_module(f"pardna.formats.{name}")
+    module = importlib.import_module(f"pardna.formats.{PROFILE_READERS[profile.kind]}")
     return cast(Parsed, module.read(data, origin, profile))
 
 

@@ -46,7 +46,8 @@ def open_stream(
     readers do, here or while iterating, and TooLarge for a document that cannot be streamed.
     """
     if profile is not None:
-        module = importlib.import_module(f"pardna.formats.{profile_reader(profile)}")
+        name = registry.PROFILE_READERS[profile.kind]
+        module = importlib.import_module(f"pardna.formats.{name}")
         return f"{profile.kind}:{profile.name}", module.stream(file, origin, profile)
     file.seek(0)
     head = file.read(_HEAD_BYTES)
@@ -65,11 +66,6 @@ def open_stream(
             raise TooLarge("format.too_large", f"such a file has at most {WHOLE_MAX} bytes")
     parsed = cast(Parsed, module.read(data, origin))
     return parsed.format, items_of(parsed)
-
-
-def profile_reader(profile: Profile) -> str:
-    """The module that reads files of this kind of profile."""
-    return "fixed_width" if profile.kind == "fixed_width" else "csv_profile"
 
 
 def items_of(parsed: Parsed) -> Iterator[Item]:
