@@ -40,6 +40,15 @@ def test_a_body_that_is_not_the_base64_it_claims_is_refused() -> None:
         raw_body(an_event(body="***", isBase64Encoded=True))
 
 
+def test_a_nul_that_json_can_spell_is_refused() -> None:
+    class Named(BaseModel):
+        name: str
+
+    request = parse_request(an_event(body=json.dumps({"name": "a\x00b"})), CONTEXT)
+    with pytest.raises(InvalidInput, match=r"request\.body"):
+        request.parse(Named)
+
+
 def test_half_a_surrogate_pair_is_refused() -> None:
     with pytest.raises(InvalidInput, match=r"request\.text"):
         raw_body(an_event(body="\ud800"))

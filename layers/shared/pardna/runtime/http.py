@@ -54,7 +54,12 @@ class Request:
         return value
 
     def parse(self, model: type[B]) -> B:
-        """The JSON body as a pydantic model; raises InvalidInput naming each wrong field."""
+        """The JSON body as a pydantic model; raises InvalidInput naming each wrong field.
+
+        A NUL, which JSON can spell and PostgreSQL cannot keep, is refused wherever it stands.
+        """
+        if b"\\u0000" in self.body:
+            raise InvalidInput("request.body", "a text holds a NUL")
         try:
             return model.model_validate_json(self.body or b"{}")
         except ValidationError as error:
