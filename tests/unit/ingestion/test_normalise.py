@@ -19,6 +19,7 @@ from tests.fakes.outbox import FixedTenants
 from tests.fakes.transactions import MemoryTransactionStore
 from tests.support.formats import a_camt053, an_entry
 from tests.support.ingestion import NOON, TENANT, a_bank_source, a_receipt, a_stripe_source
+from tests.unit.formats.test_csv_profile import STATEMENT, a_profile
 from tests.unit.formats.test_pain002 import REPORT
 
 GOOD = a_camt053(an_entry())
@@ -27,12 +28,12 @@ GOOD = a_camt053(an_entry())
 class Home:
     """Ingestion on fakes."""
 
-    def __init__(self) -> None:
+    def __init__(self, **bank: str) -> None:
         self.raw = MemoryRawStore()
         self.store = MemoryTransactionStore()
         self.answers = CollectingAnswers()
         self.relay = CountingDrain()
-        sources = MemorySources(a_bank_source(), a_stripe_source())
+        sources = MemorySources(a_bank_source(**bank), a_stripe_source())
         self.normaliser = NormaliseObject(self.raw, sources, self.store, self.answers, self.relay)
 
     def keep(self, data: bytes, name: str = "a.xml", source_id: str = "ncb") -> RawKey:
@@ -74,6 +75,13 @@ def test_a_good_statement_is_recorded_and_its_news_leave() -> None:
     assert statement.ties
     (delivery,) = home.store.deliveries(TENANT, home.keep(GOOD).raw_sha256)
     assert (delivery.format, delivery.entries_count) == ("camt.053.001.08", 1)
+
+
+def test_a_source_with_a_layout_is_read_by_it() -> None:
+    home = Home(layout=a_profile().model_dump_json())
+    assert home.bring(STATEMENT.encode(), name="a.csv") is DeliveryStatus.ACCEPTED
+    assert sorted(amount for _, amount, _ in home.said) == [-15_000, 500_000]
+    assert home.bring(GOOD) is DeliveryStatus.REFUSED
 
 
 def test_a_statement_that_does_not_add_up_is_named_and_the_others_go_on() -> None:

@@ -8,6 +8,7 @@ import asyncssh
 import pytest
 from pydantic import ValidationError
 
+from pardna.formats.profile import Profile, read_profile
 from pardna.ingestion.model import SourceProfile
 from pardna.ingestion.requests import NewSource
 from pardna.runtime.errors import InvalidInput
@@ -59,3 +60,23 @@ def test_a_server_that_cannot_be_reached_safely_is_refused(wrong: dict[str, Any]
 def test_a_secret_of_somebody_else_is_never_named(secret: str) -> None:
     with pytest.raises(InvalidInput, match=r"source\.secret"):
         body(secret_id=secret).to_profile(TENANT, "local")
+
+
+def test_a_layout_is_checked_and_kept() -> None:
+    columns = {
+        "name": "bank-download",
+        "currency": "JMD",
+        "amounts": {"amount": "Amount"},
+        "dates": {"occurred": "Date"},
+    }
+    profile = body().model_copy(update={"layout": Profile.model_validate(columns)})
+    kept = profile.to_profile(TENANT, "local")
+    assert SourceProfile.from_dict(kept.to_dict()) == kept
+    assert read_profile(kept.layout).amounts.amount == "Amount"
+    with pytest.raises(InvalidInput, match=r"source\.format"):
+        profile.model_copy(update={"format": "camt"}).to_profile(TENANT, "local")
+    fields = {"source_id": "ncb", "provider": "ncb", "channels": ["upload"]}
+    with pytest.raises(ValidationError):
+        NewSource.model_validate(
+            fields | {"layout": columns | {"dates": {"occurred": "D", "zone": "?"}}}
+        )

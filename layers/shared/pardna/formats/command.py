@@ -18,16 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-from pydantic import ValidationError
-
 from pardna.formats.archive import Member, members
 from pardna.formats.items import Item
 from pardna.formats.model import Origin, PaymentStatus, Problem, Severity, Statement
-from pardna.formats.profile import Profile
+from pardna.formats.profile import Profile, read_profile
 from pardna.formats.recognise import is_archive
 from pardna.formats.streaming import open_stream
 from pardna.money.model import Money, MoneyError
-from pardna.runtime.errors import PardnaError
+from pardna.runtime.errors import InvalidInput, PardnaError
 from pardna.transactions.model import Transaction, to_dict
 
 #: How much of each list is shown; counts are always of everything.
@@ -100,11 +98,9 @@ def _profile(name: str | None) -> Profile | None:
     if name is None:
         return None
     try:
-        return Profile.model_validate_json(Path(name).read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "profile"
-        raise _ProfileError(f"{name}: {where}: {first['msg']}") from None
+        return read_profile(Path(name).read_bytes())
+    except InvalidInput as error:
+        raise _ProfileError(f"{name}: {error.detail}") from None
 
 
 def _summary(file: BinaryIO, profile: Profile | None, chosen: argparse.Namespace) -> Summary:

@@ -10,9 +10,10 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pardna.money.model import MoneyError, exponent
+from pardna.runtime.errors import InvalidInput
 from pardna.transactions.model import Kind, Side, Strength
 
 
@@ -205,3 +206,13 @@ class Profile(_Part):
             *(s.column for s in self.skip),
         )
         return [c for c in (*single, *lists) if c is not None]
+
+
+def read_profile(text: str | bytes) -> Profile:
+    """A profile from its JSON; raises InvalidInput ``profile.invalid`` with the first thing wrong."""
+    try:
+        return Profile.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "profile"
+        raise InvalidInput("profile.invalid", f"{where}: {first['msg']}") from None

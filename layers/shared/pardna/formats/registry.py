@@ -7,16 +7,13 @@ XML, none for JSON.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from pardna.formats import json_text
 from pardna.formats.encoding import decode
 from pardna.formats.model import Origin, Parsed
 from pardna.formats.recognise import is_archive, json_kind, text_kind, xml_kind
 from pardna.runtime.errors import UnreadableFile
-
-if TYPE_CHECKING:  # a profile is pydantic's, which no other reader needs
-    from pardna.formats.profile import Profile
 
 #: Format family -> module of this package that reads it.
 READERS = {
@@ -93,8 +90,14 @@ def parse(data: bytes, origin: Origin, expected: str = "") -> Parsed:
     return cast(Parsed, module.read(data, origin))
 
 
-def parse_by_profile(data: bytes, origin: Origin, profile: Profile) -> Parsed:
-    """Read CSV or fixed width as its sender's profile says; raises UnreadableFile."""
+def parse_by_profile(data: bytes, origin: Origin, layout: str) -> Parsed:
+    """Read CSV or fixed width as its sender's profile (JSON, see `pardna.formats.profile`) says.
+
+    Raises UnreadableFile, and InvalidInput ``profile.invalid`` for a profile that is none.
+    """
+    from pardna.formats.profile import read_profile  # pydantic, which no other reader needs
+
+    profile = read_profile(layout)
     module = importlib.import_module(f"pardna.formats.{PROFILE_READERS[profile.kind]}")
     return cast(Parsed, module.read(data, origin, profile))
 

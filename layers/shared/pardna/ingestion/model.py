@@ -39,6 +39,7 @@ class SourceProfile:
 
     `provider` and `account` make `Transaction.source` (a bank's file may name accounts itself).
     `format` is the family that the files are in (`formats.registry.READERS`), or empty: detected.
+    `layout` is the profile (JSON, `formats.profile`) by which its CSV or fixed-width files are read.
     `signature` is the scheme of its webhooks.
     """
 
@@ -49,6 +50,7 @@ class SourceProfile:
     account: str = ""
     currency: str = ""
     format: str = ""
+    layout: str = ""
     secret_id: str = ""
     signature: str = "stripe"
     holder: str = ""

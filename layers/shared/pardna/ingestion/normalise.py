@@ -16,7 +16,7 @@ from typing import Any
 
 from pardna.formats import registry
 from pardna.formats.model import Parsed, Problem
-from pardna.ingestion.model import RawKey, Receipt
+from pardna.ingestion.model import RawKey, Receipt, SourceProfile
 from pardna.ingestion.ports import Drain, PaymentAnswers, RawStore, Sources, Tenants
 from pardna.ingestion.quality import Judged, judge
 from pardna.runtime.clock import Clock
@@ -72,7 +72,7 @@ class NormaliseObject:
             return self._received_again(key, receipt, correlation_id)
         profile = self.sources.get(key.tenant_id, receipt.source_id)
         try:
-            parsed = registry.parse(data, profile.origin(key.raw_sha256), profile.format)
+            parsed = _parse(data, profile, key.raw_sha256)
         except (InvalidInput, TooLarge) as error:
             refused = Problem(error.code, "file", error.detail)
             return self._record(key, receipt, correlation_id, Parsed(""), _refused(refused))
@@ -168,6 +168,14 @@ class SweepRaw:
             return []
         missing = self.store.undelivered(tenant_id, [k.raw_sha256 for k in page])
         return [k for k in page if k.raw_sha256 in missing]
+
+
+def _parse(data: bytes, profile: SourceProfile, raw_sha256: str) -> Parsed:
+    """By the source's own layout where it has one, else by what the bytes are."""
+    origin = profile.origin(raw_sha256)
+    if profile.layout:
+        return registry.parse_by_profile(data, origin, profile.layout)
+    return registry.parse(data, origin, profile.format)
 
 
 def _refused(problem: Problem) -> Judged:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
+from pardna.formats.profile import Profile
 from pardna.formats.registry import READERS
 from pardna.ingestion.model import SftpPlace, SourceProfile
 from pardna.money.model import MoneyError, exponent
@@ -57,6 +58,7 @@ class NewSource(_Strict):
     account: Short = ""
     currency: str = Field(default="", pattern=r"^([A-Z]{3})?$")
     format: Short = ""
+    layout: Profile | None = None
     secret_id: Short = ""
     signature: Literal["stripe"] = "stripe"
     holder: Short = ""
@@ -71,6 +73,8 @@ class NewSource(_Strict):
                 raise InvalidInput("source.secret", f"a secret's name begins with {ours}")
         if ("webhook" in self.channels or "poll" in self.channels) and not self.secret_id:
             raise InvalidInput("source.secret", "webhooks and polls need a secret")
+        if self.format and self.layout is not None:
+            raise InvalidInput("source.format", "a layout says itself what the files are")
         if self.format and self.format not in READERS:
             raise InvalidInput("source.format", f"one of {', '.join(sorted(READERS))}")
         try:
@@ -78,6 +82,7 @@ class NewSource(_Strict):
                 exponent(self.currency)
         except MoneyError:
             raise InvalidInput("source.currency", "not a currency") from None
-        fields = self.model_dump(exclude={"sftp"})
+        fields = self.model_dump(exclude={"sftp", "layout"})
+        fields["layout"] = self.layout.model_dump_json() if self.layout else ""
         place = SftpPlace(**self.sftp.model_dump()) if self.sftp else None
         return SourceProfile(tenant_id=tenant_id, sftp=place, **fields)
