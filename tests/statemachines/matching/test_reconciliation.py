@@ -8,6 +8,7 @@ import pytest
 
 from pardna.matching.model import Pair, Status
 from pardna.matching.wiring import break_book, match_state
+from pardna.transactions.model import Counterparty
 from tests.statemachines.matching.conftest import Product
 from tests.support.matching import TENANT, bank_line, charge, contribution, payout, strong, weak
 
@@ -148,3 +149,23 @@ def test_a_tenant_without_transactions_has_an_empty_run(product: Product) -> Non
     ended = product.run()
     assert ended["output"]["summary"]["outcome"] == "passed"
     assert "MatchShardFunction" not in [name for name, _ in product.calls]
+
+
+def test_a_proposal_stands_until_a_match_takes_one_of_its_legs(product: Product) -> None:
+    """Same amount, day and name, no shared reference: a person decides, unless proof arrives."""
+    ours = replace(contribution(7, 7_700, "bank"), counterparty=Counterparty("Avis Brown"))
+    ours = replace(ours, references=tuple(r for r in ours.references if r.type == "rail"))
+    line = bank_line(7, 7_700, counterparty=Counterparty("AVIS BROWN"))
+    product.record(ours, line)
+
+    product.run(name="first")
+    [proposal] = match_state().proposed(TENANT)
+    assert (proposal.level, proposal.confidence_bp) == (4, 7_500)
+    assert levels() == []
+    assert list(break_book().listed(TENANT, "open")) == []
+
+    known = replace(ours, references=(*ours.references, strong("end_to_end", "E2E7")))
+    product.record(known, bank_line(8, 7_700, strong("end_to_end", "E2E7")))
+    product.run(name="second")
+    assert levels() == [("internal~bank", 1)]
+    assert list(match_state().proposed(TENANT)) == []

@@ -257,6 +257,23 @@ class DynamoMatchState:
             for found in item.listing.query(partition, range_key_condition=after):
                 yield found.match_id or ""
 
+    def proposed(self, tenant_id: str) -> Iterator[StoredMatch]:
+        """See `ports.Proposals`."""
+        for match_id in self.of_status(tenant_id, Status.PROPOSED):
+            stored = self.get(tenant_id, match_id)
+            if stored is not None and stored.status is Status.PROPOSED:
+                yield stored
+
+    def withdraw(self, tenant_id: str, match_id: str) -> bool:
+        """See `ports.Proposals`."""
+        item = self._table.item
+        values = {"status": Status.ABANDONED.value, "list_pk": None, "list_sk": None}
+        return update_if(
+            item(*keys.match(tenant_id, match_id)),
+            self._table.set_of(values),
+            item.status == Status.PROPOSED.value,
+        )
+
     def of_transaction(self, tenant_id: str, pair: Pair, transaction_id: str) -> str:
         """See `MatchReader`."""
         leg = self._table.get(keys.leg(tenant_id, pair.value, transaction_id))

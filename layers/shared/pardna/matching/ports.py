@@ -110,6 +110,18 @@ class MatchReader(Protocol):
         ...
 
 
+class Proposals(Protocol):
+    """Matches that a person decides."""
+
+    def proposed(self, tenant_id: str) -> Iterator[StoredMatch]:
+        """Every proposal that stands."""
+        ...
+
+    def withdraw(self, tenant_id: str, match_id: str) -> bool:
+        """Give a proposal up; False when it is none (any more)."""
+        ...
+
+
 class MatchState(Protocol):
     """Open legs and the one place where two matches cannot both win."""
 

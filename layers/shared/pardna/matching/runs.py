@@ -22,6 +22,7 @@ from pardna.matching.ports import (
     BreakBook,
     MatchReader,
     Projection,
+    Proposals,
     RunBook,
     RunFiles,
     StoredMatch,
@@ -68,6 +69,7 @@ class Stores:
     breaks: BreakBook
     matches: MatchReader
     projection: Projection
+    proposals: Proposals
 
 
 class Reconciliation:
@@ -150,7 +152,13 @@ class Reconciliation:
         opened = sum(self._stores.breaks.put(b) for b in current.values())
         resolved = self._close(tenant_id, identifier, set(current))
         classes = Counter(b.class_.value for b in current.values())
-        values = {"breaks": dict(classes), "opened_count": opened, "resolved_count": resolved}
+        withdrawn = self._withdraw(tenant_id)
+        values = {
+            "breaks": dict(classes),
+            "opened_count": opened,
+            "resolved_count": resolved,
+            "withdrawn_count": withdrawn,
+        }
         self._stores.runs.update(tenant_id, identifier, values)
         return {"outcome": "classified", "breaks_count": len(current), **values}
 
@@ -174,6 +182,15 @@ class Reconciliation:
             how = "matched" if matched else "superseded"
             resolved += self._stores.breaks.resolve(tenant_id, b.break_id, how, at)
         return resolved
+
+    def _withdraw(self, tenant_id: str) -> int:
+        """Give up proposals one of whose legs another match has taken since."""
+        withdrawn = 0
+        for proposal in self._stores.proposals.proposed(tenant_id):
+            ids = [(proposal.pair, m.transaction_id) for m in proposal.members][:100]
+            if self._stores.projection.taken(tenant_id, ids):
+                withdrawn += self._stores.proposals.withdraw(tenant_id, proposal.match_id)
+        return withdrawn
 
     def _taken(self, tenant_id: str, breaks: list[Break]) -> set[tuple[Pair, str]]:
         ids = [(b.pair, t) for b in breaks for t in b.transaction_ids]

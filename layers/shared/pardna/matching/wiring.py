@@ -67,7 +67,9 @@ def reconciliation() -> Reconciliation:
     """Plans, classifies, proves and judges runs."""
     from pardna.matching.runs import Reconciliation, Stores
 
-    stores = Stores(_run_book(), _files(), break_book(), match_state(), match_state())
+    stores = Stores(
+        _run_book(), _files(), break_book(), match_state(), match_state(), match_state()
+    )
     return Reconciliation(stores, rules(), utc_now)
 
 
