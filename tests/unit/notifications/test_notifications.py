@@ -27,6 +27,11 @@ VALUES = {
     "account": "404385912",
     "pot": "J$25,000.00",
     "fee": "J$0.00",
+    "run": "r_1",
+    "reference_date": "2026-01-09",
+    "outcome": "passed",
+    "matched": "7",
+    "breaks": "1",
 }
 
 
