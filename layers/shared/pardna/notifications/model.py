@@ -83,15 +83,6 @@ TEMPLATES: Mapping[str, Template] = MappingProxyType(
             ),
             sms="{circle} round {round}: your draw of {amount} was paid, ref {reference}.",
         ),
-        "reconciliation_finished": Template(
-            subject="Reconciliation up to {reference_date}: {outcome}",
-            email=(
-                "Dear {name},\n\n"
-                "run {run} up to {reference_date} has finished: {outcome}.\n"
-                "Matched now: {matched}. Open breaks: {breaks}.\n"
-            ),
-            sms="Reconciliation up to {reference_date}: {outcome}, {matched} matched, {breaks} breaks.",
-        ),
         "approval_needed": Template(
             subject="{circle}: a payout of {amount} waits for approval",
             email=(
