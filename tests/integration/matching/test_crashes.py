@@ -113,6 +113,27 @@ def test_a_dead_writer_that_wakes_up_cannot_go_on(
     assert len(list(other.open_legs(TENANT, Pair.PSP_BANK, "JMD"))) == len(group.members) - 1
 
 
+def test_a_writer_that_sleeps_before_its_last_write_commits_nothing(
+    table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds every leg when it is given up; the commit itself asks whose turn it is."""
+    slow, other = a_state("slow"), a_state("other")
+    group = a_settlement(slow)
+    flip = slow._groups._flip
+
+    def delayed(*args: Any) -> None:
+        list(other.open_legs(TENANT, Pair.PSP_BANK, "JMD"))
+        assert other.commit(a_match(group.members[0], level=3)) is Committed.NOW
+        flip(*args)
+
+    monkeypatch.setattr(slow._groups, "_flip", delayed)
+
+    assert slow.commit(group) is Committed.LOST
+    stored = other.get(TENANT, group.match_id)
+    assert stored is None or stored.status is not Status.COMMITTED
+    assert len(list(other.open_legs(TENANT, Pair.PSP_BANK, "JMD"))) == len(group.members) - 1
+
+
 def test_an_unmatch_that_died_is_finished_by_repeating_it(
     table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
