@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Packages that cost so much that only those who use them may import them.
-HEAVY = ("duckdb", "paramiko", "stripe", "psycopg", "pynamodb", "lxml", "boto3", "rapidfuzz")
+HEAVY = ("duckdb", "paramiko", "stripe", "psycopg", "pynamodb", "lxml", "boto3")
 RUNS = 5
 
 _CHILD = """

@@ -38,7 +38,7 @@ COMPILE = (
     *("pardna", "boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six.py"),
     *("aws_lambda_powertools", "aws_xray_sdk", "wrapt", "pydantic", "pydantic_core"),
     *("annotated_types", "typing_extensions.py", "typing_inspection", "pynamodb"),
-    *("psycopg", "psycopg_binary", "duckdb", "rapidfuzz"),
+    *("psycopg", "psycopg_binary", "duckdb"),
 )
 #: Unpacked folders that no build asked for so long are removed.
 UNUSED_S = 30 * 24 * 3600.0
