@@ -70,7 +70,8 @@ def bank_secret(bank: facts.BankAccount) -> str:
 def connect_partners(player: Player, _told: Told) -> None:
     """Keys into the secret store, sources through the API, the webhook's address at the network."""
     home = player.home
-    player.secret(STRIPE_SECRET, {"api_key": home.stripe_key, "webhook_secret": WEBHOOK_SECRET})
+    player.secret(STRIPE_SECRET, {"api_key": home.stripe_key})
+    player.secret(f"{STRIPE_SECRET}/webhook", {"webhook_secret": WEBHOOK_SECRET})
     key = Path(home.bank["client_key"]).read_text()
     for bank in facts.BANKS:
         player.secret(bank_secret(bank), {"private_key": key})

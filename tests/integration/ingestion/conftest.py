@@ -119,7 +119,7 @@ def deployed(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterato
         monkeypatch.setenv("DATABASE_URL", database.runtime_conninfo)
         home.s3.create_bucket(Bucket="raw")
         boto3.client("secretsmanager").create_secret(
-            Name=SECRET_ID, SecretString=json.dumps({"webhook_secret": SECRET})
+            Name=f"{SECRET_ID}/webhook", SecretString=json.dumps({"webhook_secret": SECRET})
         )
         for cached in caches:
             cached.cache_clear()

@@ -42,7 +42,8 @@ def player(home: Home) -> Player:
         "/tenants",
         {"tenant_id": TENANT, "name": "Round Trip", "admin_principal": admin},
     )
-    hands.secret(STRIPE_SECRET, {"api_key": home.stripe_key, "webhook_secret": SECRET})
+    hands.secret(STRIPE_SECRET, {"api_key": home.stripe_key})
+    hands.secret(f"{STRIPE_SECRET}/webhook", {"webhook_secret": SECRET})
     hands.secret(BANK_SECRET, {"private_key": Path(home.bank["client_key"]).read_text()})
     card = {
         "source_id": "cards",

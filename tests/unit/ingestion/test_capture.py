@@ -30,7 +30,7 @@ VECTORS = Path(__file__).resolve().parents[4] / "shared" / "corpora" / "signatur
 
 
 def service(raw: MemoryRawStore, **parts: str) -> CaptureWebhook:
-    secrets = FixedSecrets({SECRET_ID: {"webhook_secret": SECRET} | parts})
+    secrets = FixedSecrets({f"{SECRET_ID}/webhook": {"webhook_secret": SECRET} | parts})
     return CaptureWebhook(
         MemorySources(a_stripe_source(), a_bank_source()), secrets, raw, lambda: NOON
     )

@@ -17,6 +17,12 @@ _KEPT_HEADERS = ("content-type", "user-agent", "x-request-id")
 _HEADER_MAX = 200
 
 
+def webhook_secret_id(secret_id: str) -> str:
+    """A source's webhook secrets lie apart from its keys: the one function that anybody may call
+    can read the former only."""
+    return f"{secret_id}/webhook"
+
+
 @dataclass(frozen=True, slots=True)
 class CaptureWebhook:
     """The use case."""
@@ -41,7 +47,8 @@ class CaptureWebhook:
             if "webhook" not in profile.channels or not profile.secret_id:
                 raise InvalidInput("webhook.channel", "this source sends no webhooks")
             names = ("webhook_secret", "webhook_secret_previous")
-            known = [self.secrets.part(profile.secret_id, name) for name in names]
+            secret_id = webhook_secret_id(profile.secret_id)
+            known = [self.secrets.part(secret_id, name) for name in names]
             SCHEMES[profile.signature](headers, body, known, now)
         except (InvalidInput, NotFound, KeyError) as error:
             code = error.code if isinstance(error, InvalidInput | NotFound) else "webhook.scheme"
