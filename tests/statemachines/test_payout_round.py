@@ -367,3 +367,21 @@ def test_a_step_that_keeps_failing_calls_for_a_person(stage: Stage, step: str) -
     assert stage.end() == ("FAILED", "Round needs a person")
     assert stage.machines.calls[step] == 5
     assert len(stage.files()) == (1 if step == "PostPayment" else 0)
+
+
+def test_a_round_that_the_circle_does_not_have_ends_at_once(stage: Stage) -> None:
+    machine = stage.machines.arns["payout_round"]
+    start = {
+        "tenant_id": "harbour",
+        "circle_id": stage.circle["circle_id"],
+        "round_number": 99,
+        "correlation_id": "test",
+        "requested_by": "ann",
+        "poll_seconds": 1,
+    }
+    started = boto3.client("stepfunctions", region_name="us-east-1").start_execution(
+        stateMachineArn=machine, name="no-such-round", input=json.dumps(start)
+    )
+    stage.arn = started["executionArn"]
+    assert stage.end() == ("SUCCEEDED", "No such round")
+    assert stage.rows("SELECT count(*) FROM circles.contributions") == [(0,)]

@@ -12,7 +12,7 @@ import pytest
 from pardna.circles import model
 from pardna.circles.model import Circle, CircleStatus, RoundStatus, Shortfall
 from pardna.money.model import Money
-from pardna.runtime.errors import Conflict, InvalidInput, NotFound, RefusedByRule
+from pardna.runtime.errors import Conflict, InvalidInput, RefusedByRule
 from pardna.runtime.events import Envelope
 from tests.fakes.payments import Killed
 from tests.support.circles import Hall, a_circle
@@ -122,8 +122,8 @@ def test_rounds_open_in_order(hall: Hall) -> None:
     assert hall.open(circle, 2) == "too_early"
     hall.open(circle, 1)
     assert hall.open(circle, 2) == "opened"
-    with pytest.raises(NotFound):
-        hall.open(circle, 6)
+    assert hall.open(circle, 6) == "unknown"
+    assert hall.open(replace(circle, circle_id="cir-nobody")) == "unknown"
 
 
 def test_a_round_is_funded_when_every_hand_is_matched(hall: Hall) -> None:

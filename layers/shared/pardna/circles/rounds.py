@@ -29,7 +29,7 @@ from pardna.payments.messages import to_envelope as charge_envelope
 from pardna.payments.model import Booking, CardCharge, Instruction, Status
 from pardna.payments.service import business_day
 from pardna.runtime.clock import Clock, iso
-from pardna.runtime.errors import Conflict, RefusedByRule
+from pardna.runtime.errors import Conflict, NotFound, RefusedByRule
 from pardna.runtime.observability import count
 from pardna.transactions.model import Kind, Reference, Side, Strength, Transaction
 
@@ -56,11 +56,14 @@ class OpenRound:
     clock: Clock
 
     def open(self, tenant_id: str, circle_id: str, number: int, correlation_id: str) -> str:
-        """Make the contributions of a round due, and ask for the money: ``opened``, or
-        ``too_early`` while the round before has not opened. Raises NotFound."""
+        """Make the contributions of a round due, and ask for the money: ``opened``, ``too_early``
+        while the round before has not opened, or ``unknown`` when the circle has no such round."""
         with self.books.work(tenant_id, MACHINE) as work:
-            circle = work.circles.get(circle_id)
-            round_ = work.rounds.lock(circle_id, number)
+            try:
+                circle = work.circles.get(circle_id)
+                round_ = work.rounds.lock(circle_id, number)
+            except NotFound:
+                return "unknown"
             if number > 1:
                 before = work.rounds.lock(circle_id, number - 1)
                 if before.status is RoundStatus.SCHEDULED:
