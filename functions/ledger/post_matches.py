@@ -12,6 +12,7 @@ from pardna.ledger.consume import texts_of
 from pardna.ledger.report import clearing_outcome
 from pardna.ledger.wiring import match_consumer
 from pardna.runtime.observability import count, logger, observed
+from pardna.runtime.queue import refuse_what_stays_poison
 
 
 @observed
@@ -28,4 +29,5 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     )
     count("ClearingPosted", consumed.new)
     count("RecordsPoisoned", consumed.poisoned)
+    refuse_what_stays_poison(event, consumed.poisoned)
     return {"batchItemFailures": []}

@@ -7,6 +7,7 @@ from typing import Any
 from pardna.ledger.consume import texts_of
 from pardna.ledger.wiring import transaction_consumer
 from pardna.runtime.observability import count, logger, observed
+from pardna.runtime.queue import refuse_what_stays_poison
 
 
 @observed
@@ -21,4 +22,5 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     )
     count("JournalsPosted", consumed.new)
     count("RecordsPoisoned", consumed.poisoned)
+    refuse_what_stays_poison(event, consumed.poisoned)
     return {"batchItemFailures": []}

@@ -14,6 +14,10 @@ from collections.abc import Sequence
 COMMANDS = {
     "ledger": ("pardna.ledger.command", "check an export of the ledger or a receipt, offline"),
     "match": ("pardna.matching.command", "match two files, and say why and why not"),
+    "redrive": (
+        "pardna.runtime.redrive",
+        "try the messages of a dead-letter or poison queue again",
+    ),
     "parse": ("pardna.formats.command", "show what a file of transactions is and says"),
 }
 

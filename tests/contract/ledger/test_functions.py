@@ -16,6 +16,7 @@ from pardna.identity import wiring as identity
 from pardna.ledger import wiring
 from pardna.outbox import wiring as outbox
 from pardna.runtime import clients, keys
+from pardna.runtime.errors import RefusedByRule
 from pardna.runtime.settings import settings
 from tests.support.ledger import assert_sound, balances, rows
 from tests.support.matching import create_match_table
@@ -156,6 +157,9 @@ def test_a_refused_record_is_poison(home: Home) -> None:
     post_transactions.handler(event, None)
     [poison] = home.poison()
     assert (poison["code"], poison["record"]) == ("ledger.key_reused", body.decode())
+    # Redriven, it fails as before: its message must stay, for it is not put aside a second time.
+    with pytest.raises(RefusedByRule, match=r"record\.still_poison"):
+        post_transactions.handler({"Records": [{"body": body.decode()}]}, None)
 
 
 @pytest.mark.parametrize("case", ["post_matches.stream", "post_matches.state"])

@@ -17,6 +17,7 @@ from pardna.identity.wiring import tenancy
 from pardna.matching.model import Break, BreakClass, Pair
 from pardna.matching.ports import LegState
 from pardna.matching.wiring import break_book, match_state
+from pardna.runtime.errors import RefusedByRule
 from tests.statemachines.matching.conftest import forget_wiring
 from tests.support.handlers import Context
 from tests.support.matching import TABLE, TENANT, charge, create_match_table, legs
@@ -84,6 +85,25 @@ def test_match_online_puts_poison_aside_and_goes_on(poison: Any) -> None:
     kept = json.loads(message["Body"])
     assert (kept["consumer"], kept["error_code"]) == ("match_online", "event.unreadable")
     assert [leg.external_id for leg in match_state().open_legs(TENANT, Pair.INTERNAL_PSP, "JMD")] == ["con_2"]  # fmt: skip
+
+
+def test_match_online_takes_poison_back_once_its_cause_is_gone(poison: Any) -> None:
+    def redriven(body: str) -> Any:
+        event = {"Records": [{"messageId": "1", "eventSource": "aws:sqs", "body": body}]}
+        return importlib.import_module("functions.matching.match_online").handler(event, Context())
+
+    call("matching.match_online", "poison")
+    [message] = poison()
+    with pytest.raises(RefusedByRule, match=r"record\.still_poison"):
+        redriven(message["Body"])
+    assert poison() == [], "it is on the queue already and must not be put there twice"
+    for record in json.loads((EVENTS / "matching" / "match_online.pair.json").read_text())[
+        "Records"
+    ]:
+        kept = json.dumps({"data": record["kinesis"]["data"], "encoding": "base64"})
+        assert redriven(kept) == {"batchItemFailures": []}
+    [leg] = legs(charge(1, 500))
+    assert match_state().of_transaction(TENANT, Pair.INTERNAL_PSP, leg.transaction_id)
 
 
 def test_a_leg_costs_three_calls_at_most(poison: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -46,15 +48,16 @@ class StreamConsumer:
         legs = matches = poison = 0
         for record in records:
             kinesis = record.get("kinesis") or {}
-            data = _bytes(kinesis.get("data", ""))
+            again = "body" in record
+            data = _redriven(record["body"]) if again else _bytes(kinesis.get("data", ""))
             try:
                 envelope = Envelope.from_json(data)
                 taken = self._online.take(TransactionRecorded.from_envelope(envelope))
             except PardnaError as error:
-                poison += self._put_aside(data, error.code, kinesis)
+                poison += self._put_aside(data, error.code, kinesis, again)
             except Exception:  # noqa: BLE001  (one record must not hold up the stream)
                 logger.exception("Record put aside")
-                poison += self._put_aside(data, "internal", kinesis)
+                poison += self._put_aside(data, "internal", kinesis, again)
             else:
                 legs += taken.legs_count
                 matches += bool(taken.match_id)
@@ -62,8 +65,10 @@ class StreamConsumer:
             count("MatchedOnline", matches)
         return BatchOutcome(len(records), legs, matches, poison)
 
-    def _put_aside(self, data: bytes, code: str, kinesis: Mapping[str, Any]) -> int:
-        self._poison.put(data, code, str(kinesis.get("sequenceNumber", "")))
+    def _put_aside(self, data: bytes, code: str, kinesis: Mapping[str, Any], again: bool) -> int:
+        """Keep a record; one that is being redriven is on the queue already."""
+        if not again:
+            self._poison.put(data, code, str(kinesis.get("sequenceNumber", "")))
         logger.info("Record put aside", error_code=code)
         count("PoisonRecord")
         return 1
@@ -77,3 +82,13 @@ def _bytes(data: Any) -> bytes:
         if isinstance(data, str):
             return data.encode()
         raise InvalidInput("event.unreadable", "a record without data") from error
+
+
+def _redriven(body: str) -> bytes:
+    """The record inside a message of the poison queue (see `sqs.PoisonQueue`)."""
+    try:
+        kept = json.loads(body)
+        data = base64.b64decode(kept["data"], validate=True)
+        return zlib.decompress(data) if kept["encoding"] == "base64+zlib" else data
+    except (ValueError, KeyError, TypeError, zlib.error):
+        return body.encode()

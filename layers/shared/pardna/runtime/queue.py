@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pardna.runtime.errors import PardnaError
+from pardna.runtime.errors import PardnaError, RefusedByRule
 from pardna.runtime.observability import count, logger
 
 
@@ -28,3 +28,13 @@ def consume(event: dict[str, Any], handle: Callable[[str], None]) -> dict[str, A
             failed.append({"itemIdentifier": message_id})
     count("MessagesFailed", len(failed))
     return {"batchItemFailures": failed}
+
+
+def refuse_what_stays_poison(event: dict[str, Any], poisoned_count: int) -> None:
+    """A consumer of a stream puts poison aside and goes on; a redrive of that poison must not.
+
+    Its record is on the queue already: were it put aside again, deleting the message would lose it.
+    Raises RefusedByRule ``record.still_poison``, so that the message stays.
+    """
+    if poisoned_count and any("body" in record for record in event.get("Records", ())):
+        raise RefusedByRule("record.still_poison", "the record fails as it did before")
