@@ -209,7 +209,7 @@ def test_a_missing_tool_says_what_to_run(folder: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("local.emulator.TOOLS", folder / "nothing")
     with pytest.raises(HomeError) as caught:
         home.up(folder, {"PARDNA_PORTS": "free"}, deploy=False)
-    assert caught.value.remedy == "run `make setup`"
+    assert caught.value.remedy == "remove the folder .tools and run `make setup`"
     assert children(folder) == {}
 
 
