@@ -22,11 +22,9 @@ from typing import Any
 
 import asyncssh
 
+from local.serving import ready_line, stop
+
 _ROOT = Path(__file__).resolve().parents[2]
-
-
-class DidNotStart(RuntimeError):
-    """The process ended before it was ready."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ def running_bank(folder: Path, port: int = 0, control_port: int = 0) -> Iterator
     command += ["--host-key", str(folder / "host_key"), "--authorized-keys", str(keys)]
     process = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True)
     try:
-        ready = _ready(process)
+        ready = ready_line(process)
         yield RunningBank(
             port=ready["port"],
             control_port=ready["control_port"],
@@ -81,25 +79,4 @@ def running_bank(folder: Path, port: int = 0, control_port: int = 0) -> Iterator
             process=process,
         )
     finally:
-        _stop(process)
-
-
-def _ready(process: subprocess.Popen[str]) -> dict[str, Any]:
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    if not line:
-        raise DidNotStart(f"exit status {process.wait()}")
-    answer: dict[str, Any] = json.loads(line)
-    return answer
-
-
-def _stop(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
+        stop(process)

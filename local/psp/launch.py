@@ -9,7 +9,6 @@ what it printed. Only processes started here are ended here.
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -22,12 +21,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.serving import DidNotStart, ready_line, stop
+
 _ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS = 30
-
-
-class DidNotStart(RuntimeError):
-    """The process ended, or stayed silent for too long."""
 
 
 @dataclass(frozen=True)
@@ -84,29 +81,6 @@ def running_settlement(
         yield Running(f"http://127.0.0.1:{ready['port']}", ready["port"], process)
     finally:
         stop(process)
-
-
-def ready_line(process: subprocess.Popen[str]) -> dict[str, int]:
-    """The line of JSON that a server prints when it listens. Raises `DidNotStart`."""
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    if not line:
-        raise DidNotStart(f"exit status {process.wait()}")
-    answer: dict[str, int] = json.loads(line)
-    return answer
-
-
-def stop(process: subprocess.Popen[str]) -> None:
-    """End a process that was started here: politely, then not."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
 
 
 def free_port() -> int:
