@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-SOURCES = sorted([*(ROOT / "local/psp").rglob("*.py"), *(ROOT / "local/bank").rglob("*.py")])
+#: What they share is held to the same rules.
+SHARED = "local.serving"
+SOURCES = sorted(
+    [
+        *(ROOT / "local/psp").rglob("*.py"),
+        *(ROOT / "local/bank").rglob("*.py"),
+        ROOT / "local/serving.py",
+    ]
+)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -25,11 +33,11 @@ def test_only_the_standard_library_and_an_sftp_server_are_imported(path: Path) -
         else:
             continue
         for name in names:
-            assert name.split(".")[0] in allowed or name.startswith(own), name
+            assert name.split(".")[0] in allowed or name.startswith((own, SHARED)), name
 
 
 # These wait in fractions of a second; no amount passes through them.
-WAITING = {"launch.py", "server.py"}
+WAITING = {"launch.py", "server.py", "serving.py"}
 
 
 @pytest.mark.parametrize(
