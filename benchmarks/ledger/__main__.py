@@ -27,7 +27,8 @@ from benchmarks.ledger.clients import (
     pgbench,
     single_script,
 )
-from local.postgres_server import SUPERUSER, PostgresServer, free_port
+from local.postgres_server import SUPERUSER, PostgresServer
+from local.serving import free_port
 from pardna.database import migrate
 
 HERE = Path(__file__).parent

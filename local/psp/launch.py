@@ -10,7 +10,6 @@ what it printed. Only processes started here are ended here.
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -21,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.serving import DidNotStart, ready_line, stop
+from local.serving import DidNotStart, free_port, ready_line, stop
 
 _ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS = 30
@@ -81,13 +80,6 @@ def running_settlement(
         yield Running(f"http://127.0.0.1:{ready['port']}", ready["port"], process)
     finally:
         stop(process)
-
-
-def free_port() -> int:
-    """A port that nothing listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _until_it_answers(process: subprocess.Popen[str], url: str, log: Path) -> None:

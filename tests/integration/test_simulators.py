@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 import stripe
 
-from local.psp.launch import Running, free_port, running_localstripe, running_settlement
+from local.psp.launch import Running, running_localstripe, running_settlement
+from local.serving import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "sk_test_12345"

@@ -12,7 +12,8 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from local.postgres_server import ADMIN, SUPERUSER, PostgresServer, free_port
+from local.postgres_server import ADMIN, SUPERUSER, PostgresServer
+from local.serving import free_port
 from pardna.database import migrate
 from pardna.database.session import Database
 

@@ -54,14 +54,15 @@ class Database:
     def _connection(self) -> Connection:
         held: Connection | None = getattr(self._held, "connection", None)
         if held is None or held.closed or held.broken:
+            dead = held
             try:
                 held = psycopg.connect(
                     self._conninfo(), autocommit=True, prepare_threshold=None, connect_timeout=5
                 )
             except psycopg.OperationalError as error:
                 raise Unavailable("database.unavailable", "the database did not answer") from error
-            if self._held.__dict__.get("connection") in self._opened:
-                self._opened.remove(self._held.connection)
+            if dead is not None and dead in self._opened:  # it is not, when `close` was faster
+                self._opened.remove(dead)
             self._held.connection = held
             self._opened.append(held)  # one step: other threads open theirs meanwhile
         return held
