@@ -20,7 +20,13 @@ _KEY = re.compile(r"raw/([^/]+)/([0-9a-f]{64})(?:/receipts/([0-9a-f]{64}))?")
 
 @dataclass(frozen=True, slots=True)
 class SftpPlace:
-    """A bank's SFTP server and its folders; `host_key` is pinned, one public key a line."""
+    """A bank's SFTP server and its folders; `host_key` is pinned, one public key a line.
+
+    `include` are patterns of names. A file counts as finished when two looks, `settle_seconds`
+    apart, show it unchanged and, with `ready_marker` (``.ok``), the bank has put a file of that
+    name with this ending beside it. What was fetched is remembered; where `archive_dir` is given it
+    is moved there besides, and where `done_marker` (``.done``) is, an empty file is left beside it.
+    """
 
     host: str
     port: int
@@ -31,6 +37,33 @@ class SftpPlace:
     in_dir: str = "in"
     done_dir: str = "done"
     include: tuple[str, ...] = ("*",)
+    ready_marker: str = ""
+    done_marker: str = ""
+    archive_dir: str = ""
+    settle_seconds: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class MailPlace:
+    """A mailbox that statements are sent to, and whom it believes.
+
+    Without `host` the mail arrives in the object store (SES), and is not fetched. `allowed_senders`
+    are addresses (``files@ncb.example``) or domains (``@ncb.example``); nobody else is believed.
+    `authserv_id` names the server (RFC 8601) whose word on DKIM, SPF and DMARC counts; with it, a
+    mail that did not pass is refused. `ca_certificate` (PEM) is trusted instead of the public ones.
+    """
+
+    allowed_senders: tuple[str, ...]
+    host: str = ""
+    port: int = 993
+    user: str = ""
+    secret_id: str = ""
+    folder: str = "INBOX"
+    processed_folder: str = "Processed"
+    refused_folder: str = "Refused"
+    authserv_id: str = ""
+    include: tuple[str, ...] = ("*",)
+    ca_certificate: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +89,7 @@ class SourceProfile:
     holder: str = ""
     bic: str = ""
     sftp: SftpPlace | None = None
+    mail: MailPlace | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -67,6 +101,8 @@ class SourceProfile:
             raise InvalidInput("source.channels", f"one or more of {', '.join(CHANNELS)}")
         if "sftp" in self.channels and self.sftp is None:
             raise InvalidInput("source.sftp", "a source of files needs its server")
+        if "email" in self.channels and (self.mail is None or not self.mail.allowed_senders):
+            raise InvalidInput("source.mail", "a source of mail needs senders that it believes")
 
     @property
     def account_number(self) -> str:
@@ -89,6 +125,10 @@ class SourceProfile:
             if plain.get("sftp") is not None:
                 place = dict(plain["sftp"])
                 fields["sftp"] = SftpPlace(**place | {"include": tuple(place["include"])})
+            if plain.get("mail") is not None:
+                box = dict(plain["mail"])
+                lists = {n: tuple(box[n]) for n in ("allowed_senders", "include")}
+                fields["mail"] = MailPlace(**box | lists)
             return cls(**fields)
         except (KeyError, TypeError) as error:
             raise InvalidInput("source.unreadable", f"not a source: {error}") from None
