@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,8 @@ import pytest
 from pardna.runtime.errors import InvalidInput
 from pardna.transactions.lake import (
     PartMessage,
+    StagedRow,
     from_lines,
-    lake_row,
     part_key,
     staged_key,
     to_lines,
@@ -61,9 +63,20 @@ FULL = replace(
 def test_a_parquet_part_gives_back_what_was_put_in(tmp_path: Path) -> None:
     rows = [(PLAIN, 1), (FULL, 7)]
     path = tmp_path / "part.parquet"
-    path.write_bytes(to_parquet(lake_row(to_dict(t), t.transaction_id, v) for t, v in rows))
+    path.write_bytes(to_parquet((t.transaction_id, v, json.dumps(to_dict(t))) for t, v in rows))
 
     assert [(r.transaction, r.version) for r in from_parquet(path)] == rows
+
+
+def test_instants_of_any_zone_are_the_same_instants(tmp_path: Path) -> None:
+    there = replace(
+        PLAIN, occurred_at=datetime(2026, 1, 31, 23, 0, tzinfo=timezone(timedelta(hours=-5)))
+    )
+    path = tmp_path / "part.parquet"
+    path.write_bytes(to_parquet([(there.transaction_id, 1, json.dumps(to_dict(there)))]))
+
+    (back,) = from_parquet(path)
+    assert back.transaction.occurred_at == datetime(2026, 2, 1, 4, 0, tzinfo=UTC)
 
 
 def test_a_part_without_rows_is_a_part(tmp_path: Path) -> None:
@@ -74,11 +87,14 @@ def test_a_part_without_rows_is_a_part(tmp_path: Path) -> None:
 
 
 def test_the_same_rows_are_the_same_bytes() -> None:
-    assert to_lines(['{"a":1}', '{"a":2}']) == to_lines(['{"a":1}', '{"a":2}'])
-    assert from_lines(to_lines(['{"a":1}', '{"a":2}'])) == [{"a": 1}, {"a": 2}]
+    rows = [StagedRow("i", "h", "g", json.dumps({"a": "tab\t and \n line"})) for _ in range(2)]
+
+    assert to_lines(rows) == to_lines(rows)
+    assert from_lines(to_lines(rows)) == rows
+    assert from_lines(to_lines([])) == []
 
 
-@pytest.mark.parametrize("data", [b"no gzip", to_lines(["{"])])
+@pytest.mark.parametrize("data", [b"no gzip", gzip.compress(b"no row\n")])
 def test_what_is_no_part_is_refused(data: bytes) -> None:
     with pytest.raises(InvalidInput, match="rows of a part"):
         from_lines(data)

@@ -19,12 +19,11 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pardna.runtime.errors import InvalidInput
-from pardna.runtime.events import Envelope
 
 #: Up to so many rows a file's transactions are announced one by one.
 ROWS_ONLINE = 5_000
@@ -95,7 +94,6 @@ class PartMessage:
                 "raw_sha256": self.raw_sha256,
                 "part": self.part,
                 "parts": self.parts,
-                "key": self.key,
                 "correlation_id": self.correlation_id,
             },
             sort_keys=True,
@@ -120,32 +118,8 @@ class PartMessage:
         return message
 
 
-def messages_of(envelope: Envelope) -> Iterator[PartMessage]:
-    """One message for each part of the delivery that an event is about."""
-    parts = int(envelope.data["parts"])
-    for part in range(1, parts + 1):
-        yield PartMessage(
-            envelope.tenant_id,
-            str(envelope.data["raw_sha256"]),
-            part,
-            parts,
-            envelope.correlation_id,
-        )
-
-
-def lake_row(body: Mapping[str, Any], transaction_id: str, version: int) -> dict[str, Any]:
-    """A row of a Parquet part, of `transactions.model.to_dict`'s body."""
-    row = {name: body.get(name) for name in COLUMNS}
-    other = body["counterparty"]
-    row["transaction_id"], row["version"] = transaction_id, version
-    row["occurred_at"] = body["occurred_at"].removesuffix("+00:00")
-    row["counterparty_name"], row["counterparty_account"] = other["name"], other["account"]
-    row["refs"] = body["references"]
-    return row
-
-
 def body_of(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `lake_row`, for `transactions.model.from_dict`; extra columns are passed over."""
+    """A Parquet row as `transactions.model.from_dict` takes it; extra columns are passed over."""
     body = {name: row[name] for name in COLUMNS if name not in _FLAT}
     body["counterparty"] = {
         "name": row["counterparty_name"],
@@ -163,14 +137,28 @@ _FLAT = frozenset(
 )
 
 
-def to_lines(rows: Iterable[str]) -> bytes:
-    """Lines of JSON, compressed; the same rows are the same bytes."""
-    return gzip.compress("\n".join(rows).encode(), 1, mtime=0)
+class StagedRow(NamedTuple):
+    """A row of a staged part. `group` names the statement that it stands or falls with.
+
+    `body` is the JSON of `transactions.model.to_dict`: it is copied on as it is, and never parsed
+    on the way.
+    """
+
+    transaction_id: str
+    content_hash: str
+    group: str
+    body: str
 
 
-def from_lines(data: bytes) -> list[dict[str, Any]]:
-    """The inverse of `to_lines`, parsed. Raises InvalidInput ``part.unreadable``."""
+def to_lines(rows: Iterable[StagedRow]) -> bytes:
+    """A staged part: a row a line, tabs between, JSON last; the same rows are the same bytes."""
+    return gzip.compress("".join("\t".join(row) + "\n" for row in rows).encode(), 1, mtime=0)
+
+
+def from_lines(data: bytes) -> list[StagedRow]:
+    """The inverse of `to_lines`. Raises InvalidInput ``part.unreadable``."""
     try:
-        return [json.loads(line) for line in gzip.decompress(data).split(b"\n") if line]
-    except (OSError, EOFError, ValueError):
+        lines = gzip.decompress(data).decode().split("\n")[:-1]
+        return [StagedRow(*line.split("\t", 3)) for line in lines]
+    except (OSError, EOFError, ValueError, TypeError):
         raise InvalidInput("part.unreadable", "not the rows of a part") from None
