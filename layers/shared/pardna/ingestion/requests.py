@@ -6,11 +6,11 @@ import base64
 import binascii
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from pardna.formats.profile import Profile
 from pardna.formats.registry import READERS
-from pardna.ingestion.model import SftpPlace, SourceProfile
+from pardna.ingestion.model import MailPlace, SftpPlace, SourceProfile
 from pardna.money.model import MoneyError, exponent
 from pardna.runtime.errors import InvalidInput
 
@@ -19,6 +19,43 @@ Short = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f]
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+#: The ending of a file that says something about the file beside it.
+Marker = Annotated[str, StringConstraints(max_length=20, pattern=r"^(\.[A-Za-z0-9._-]+)?$")]
+#: ``files@bank.example``, or ``@bank.example`` for everybody there.
+Sender = Annotated[
+    str,
+    StringConstraints(
+        to_lower=True,
+        max_length=254,
+        pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$",
+    ),
+]
+
+
+class NewMail(_Strict):
+    """A mailbox, and whom it believes; see `MailPlace`."""
+
+    allowed_senders: tuple[Sender, ...] = Field(min_length=1, max_length=50)
+    host: Short = ""
+    port: int = Field(default=993, ge=1, le=65535)
+    user: Short = ""
+    secret_id: Short = ""
+    folder: Short = "INBOX"
+    processed_folder: Short = Field(default="Processed", min_length=1)
+    refused_folder: Short = Field(default="Refused", min_length=1)
+    authserv_id: Short = ""
+    include: tuple[Short, ...] = Field(default=("*",), max_length=20)
+    ca_certificate: str = Field(default="", max_length=20_000)
+
+    @model_validator(mode="after")
+    def _can_sign_in(self) -> NewMail:
+        if self.host and not (self.user and self.secret_id):
+            raise ValueError("a mailbox needs a user and a secret")
+        if len({self.folder, self.processed_folder, self.refused_folder}) < 3:
+            raise ValueError("three different folders: new, processed and refused mail")
+        return self
 
 
 class NewSftp(_Strict):
@@ -33,6 +70,10 @@ class NewSftp(_Strict):
     in_dir: Short = "in"
     done_dir: Short = "done"
     include: tuple[Short, ...] = Field(default=("*",), max_length=20)
+    ready_marker: Marker = ""
+    done_marker: Marker = ""
+    archive_dir: Short = ""
+    settle_seconds: int = Field(default=1, ge=0, le=60)
 
     @field_validator("host_key")
     @classmethod
@@ -64,11 +105,13 @@ class NewSource(_Strict):
     holder: Short = ""
     bic: Short = ""
     sftp: NewSftp | None = None
+    mail: NewMail | None = None
 
     def to_profile(self, tenant_id: str, stage: str) -> SourceProfile:
         """The profile; raises InvalidInput, also for a secret that is not this tenant's own."""
         ours = f"/pardna/{stage}/{tenant_id}/"
-        for secret_id in (self.secret_id, self.sftp.secret_id if self.sftp else ""):
+        named = [place.secret_id for place in (self.sftp, self.mail) if place]
+        for secret_id in (self.secret_id, *named):
             if secret_id and not secret_id.startswith(ours):
                 raise InvalidInput("source.secret", f"a secret's name begins with {ours}")
         if ("webhook" in self.channels or "poll" in self.channels) and not self.secret_id:
@@ -82,7 +125,8 @@ class NewSource(_Strict):
                 exponent(self.currency)
         except MoneyError:
             raise InvalidInput("source.currency", "not a currency") from None
-        fields = self.model_dump(exclude={"sftp", "layout"})
+        fields = self.model_dump(exclude={"sftp", "mail", "layout"})
         fields["layout"] = self.layout.model_dump_json() if self.layout else ""
         place = SftpPlace(**self.sftp.model_dump()) if self.sftp else None
-        return SourceProfile(tenant_id=tenant_id, sftp=place, **fields)
+        box = MailPlace(**self.mail.model_dump()) if self.mail else None
+        return SourceProfile(tenant_id=tenant_id, sftp=place, mail=box, **fields)
