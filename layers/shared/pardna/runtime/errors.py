@@ -11,7 +11,8 @@
     ├── RefusedByRule           a business rule says no                            (422)
     ├── TooLarge                over a limit of ours or of AWS                     (413)
     └── Unavailable             try again: a dependency is down or slow            (503)
-        └── UntrustedHost       a host key that is not the pinned one; never retried (502)
+        ├── UntrustedHost       a host key that is not the pinned one; never retried (502)
+        └── SignInRefused       a host that does not take our key; never retried, it locks (502)
 
 Each error carries a stable, dotted `code` (``payout.limit_exceeded``). `runtime.problem` turns
 the tree into HTTP; state machines receive the code as a value.
@@ -92,4 +93,10 @@ class Unavailable(PardnaError):
 class UntrustedHost(Unavailable):
     status = 502
     title = "The other side is not who it was"
+    retryable = False
+
+
+class SignInRefused(Unavailable):
+    status = 502
+    title = "The other side does not let us in"
     retryable = False
