@@ -32,6 +32,7 @@ class Settings(BaseModel):
     database_admin_user: str = ""
 
     raw_bucket: str = ""
+    arrivals_bucket: str = ""
     lake_bucket: str = ""
     packs_bucket: str = ""
 
