@@ -1,4 +1,4 @@
-"""GET /tenants/{tenant_id}/trial-balance: every account, and what keeps clearing from zero."""
+"""GET /tenants/{tenant_id}/trial-balance: accounts now or as of a moment, and that they sum to zero."""
 
 from __future__ import annotations
 
@@ -12,4 +12,4 @@ from pardna.runtime.http import Request, Response, api, respond
 def handler(request: Request) -> Response:
     tenant_id = request.path_value("tenant_id")
     access().require(request.principal, tenant_id, "ledger.read")
-    return respond(200, trial_balance_report(ledger(), tenant_id, request.principal))
+    return respond(200, trial_balance_report(ledger(), tenant_id, request.principal, request.query))

@@ -12,6 +12,8 @@ from pardna.ledger.model import (
     UNMATCHED,
     Account,
     Balance,
+    Basis,
+    CurrencyTotal,
     Hold,
     HoldOutcome,
     HoldRefusal,
@@ -22,6 +24,7 @@ from pardna.ledger.model import (
     MatchState,
     OpenItem,
     Outcome,
+    PastBalance,
     Refusal,
     StatementLine,
     Status,
@@ -29,10 +32,8 @@ from pardna.ledger.model import (
     shape_refusal,
 )
 from pardna.ledger.ports import LedgerRaced
-from pardna.runtime.errors import Unavailable
+from pardna.runtime.errors import InvalidInput, Unavailable
 from pardna.transactions.model import Transaction
-
-MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass
@@ -45,7 +46,8 @@ class FakeBook:
     reversed: set[str] = field(default_factory=set)
     marks: dict[tuple[str, str, str], LegMark] = field(default_factory=dict)
     histories: dict[str, list[Transaction]] = field(default_factory=dict)
-    closed_until: datetime | None = None
+    closed_until_: datetime | None = None
+    recorded: dict[str, datetime] = field(default_factory=dict)
     holds: dict[str, Hold] = field(default_factory=dict)
     ends: dict[str, tuple[HoldStatus, int]] = field(default_factory=dict)
 
@@ -83,6 +85,7 @@ class FakeBook:
             return _refused(refusal)
         self.journals[journal.key] = journal
         self.lines[journal.key] = lines
+        self.recorded[journal.key] = datetime.now(UTC)
         if journal.reverses:
             self.reversed.add(journal.reverses)
         return Outcome(Status.POSTED, self._id(journal.key))
@@ -98,9 +101,9 @@ class FakeBook:
         if shape := shape_refusal(lines):
             return shape
         if (
-            self.closed_until
+            self.closed_until_
             and not journal.move_late
-            and (journal.effective_at or MOMENT) < self.closed_until
+            and (journal.effective_at or datetime.now(UTC)) < self.closed_until_
         ):
             return Refusal.CLOSED_PERIOD
         return self._below_minimum(lines)
@@ -131,12 +134,69 @@ class FakeBook:
     def _id(self, key: str) -> str:
         return f"00000000-0000-7000-8000-{list(self.journals).index(key):012d}"
 
-    def balances(self, prefix: str = "") -> list[Balance]:
-        return [
-            self._balance(account)
-            for (code, _), account in sorted(self.accounts.items())
-            if code.startswith(prefix)
+    def balances(
+        self, prefix: str = "", after: tuple[str, str] | None = None, limit: int | None = None
+    ) -> list[Balance]:
+        return [self._balance(account) for account in self._page(prefix, after, limit)]
+
+    def _page(self, prefix: str, after: tuple[str, str] | None, limit: int | None) -> list[Account]:
+        found = [
+            account
+            for key, account in sorted(self.accounts.items())
+            if key[0].startswith(prefix) and key > (after or ("", ""))
         ]
+        return found[:limit]
+
+    def past_balances(
+        self,
+        moment: datetime,
+        basis: Basis,
+        prefix: str = "",
+        after: tuple[str, str] | None = None,
+        limit: int | None = None,
+    ) -> list[PastBalance]:
+        return [
+            PastBalance(
+                account.code,
+                account.currency,
+                account.type,
+                sum(
+                    line.amount_minor
+                    for key, lines in self.lines.items()
+                    for line in lines
+                    if (line.account, line.currency) == (account.code, account.currency)
+                    and self._time(key, basis) < moment
+                ),
+            )
+            for account in self._page(prefix, after, limit)
+        ]
+
+    def _time(self, key: str, basis: Basis) -> datetime:
+        recorded = self.recorded[key]
+        effective = self.journals[key].effective_at or recorded
+        return recorded if basis is Basis.RECORDED else effective
+
+    def totals(self) -> list[CurrencyTotal]:
+        balances = self.balances()
+        return [
+            CurrencyTotal(
+                currency,
+                sum(b.debits_minor for b in balances if b.currency == currency),
+                sum(b.credits_minor for b in balances if b.currency == currency),
+                sum(b.currency == currency for b in balances),
+            )
+            for currency in sorted({b.currency for b in balances})
+        ]
+
+    def close_period(self, until: datetime) -> None:
+        if until > datetime.now(UTC):
+            raise InvalidInput("ledger.period", "a period that is not over cannot be closed")
+        if self.closed_until_ and self.closed_until_ > until:
+            raise InvalidInput("ledger.period", "a later period is closed already")
+        self.closed_until_ = until
+
+    def closed_until(self) -> datetime | None:
+        return self.closed_until_
 
     def trial_balance(self) -> TrialBalance:
         return TrialBalance(tuple(self.balances()))
@@ -160,8 +220,8 @@ class FakeBook:
                         key,
                         journal.kind,
                         journal.description,
-                        journal.effective_at or MOMENT,
-                        MOMENT,
+                        journal.effective_at or self.recorded[key],
+                        self.recorded[key],
                         line.item,
                     )
                 )

@@ -6,17 +6,25 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import boto3
 import pytest
 from moto import mock_aws
 
-from functions.ledger import post_matches, post_transactions, show_trial_balance
+from functions.ledger import (
+    close_period,
+    post_matches,
+    post_transactions,
+    show_statement,
+    show_trial_balance,
+)
 from pardna.identity import wiring as identity
 from pardna.ledger import wiring
 from pardna.outbox import wiring as outbox
 from pardna.runtime import clients, keys
 from pardna.runtime.errors import RefusedByRule
+from pardna.runtime.paging import encode_cursor
 from pardna.runtime.settings import settings
 from tests.support.ledger import assert_sound, balances, rows
 from tests.support.matching import create_match_table
@@ -211,25 +219,131 @@ def test_a_match_that_cannot_be_read_is_poison(home: Home) -> None:
     assert (poison["consumer"], poison["code"]) == ("post_matches", "match.unreadable")
 
 
+def asked(home: Home, name: str, role: str = "", **query: str) -> dict[str, Any]:
+    """The sample request with another query, from somebody with this role."""
+    request = sample(name)
+    who = request["requestContext"]["authorizer"]["claims"]["sub"]
+    if role:
+        home.dynamodb.put_item(
+            TableName="directory",
+            Item={
+                **dict(
+                    zip(("pk", "sk"), ({"S": k} for k in keys.membership(who, TENANT)), strict=True)
+                ),
+                "roles": {"L": [{"S": role}]},
+                "tenant_id": {"S": TENANT},
+                "principal": {"S": who},
+            },
+        )
+    return request | {"queryStringParameters": (request["queryStringParameters"] or {}) | query}
+
+
+def body(answer: dict[str, Any]) -> dict[str, Any]:
+    found = json.loads(answer["body"])
+    assert isinstance(found, dict)
+    return found
+
+
 def test_the_trial_balance_is_for_those_who_may_read_it(home: Home) -> None:
     post_transactions.handler(sample("post_transactions.stream"), None)
-    request = sample("show_trial_balance.request")
-    assert show_trial_balance.handler(request, None)["statusCode"] == 403
-    who = request["requestContext"]["authorizer"]["claims"]["sub"]
-    home.dynamodb.put_item(
-        TableName="directory",
-        Item={
-            **dict(
-                zip(("pk", "sk"), ({"S": k} for k in keys.membership(who, TENANT)), strict=True)
-            ),
-            "roles": {"L": [{"S": "auditor"}]},
-            "tenant_id": {"S": TENANT},
-            "principal": {"S": who},
-        },
-    )
-    answer = show_trial_balance.handler(request, None)
+    for function, name in (
+        (show_trial_balance, "show_trial_balance.request"),
+        (show_statement, "show_statement.request"),
+        (close_period, "close_period.request"),
+    ):
+        assert function.handler(asked(home, name), None)["statusCode"] == 403
+    answer = show_trial_balance.handler(asked(home, "show_trial_balance.request", "auditor"), None)
     assert answer["statusCode"] == 200, answer
-    body = json.loads(answer["body"])
-    assert (body["is_zero"], body["differences_minor"]) == (True, {"JMD": 0})
-    assert len(body["accounts"]) == 5
-    assert {item["amount_minor"] for item in body["open_items"]} == {500000, -500000}
+    found = body(answer)
+    assert (found["is_zero"], found["differences_minor"]) == (True, {"JMD": 0})
+    assert len(found["accounts"]) == 5
+    assert {item["amount_minor"] for item in found["open_items"]} == {500000, -500000}
+    assert (found["open_items_count"], found["next_cursor"]) == (2, None)
+    assert close_period.handler(asked(home, "close_period.request"), None)["statusCode"] == 403
+
+
+def test_the_trial_balance_pages_and_looks_back(home: Home) -> None:
+    post_transactions.handler(sample("post_transactions.stream"), None)
+
+    def page(**query: str) -> dict[str, Any]:
+        request = asked(home, "show_trial_balance.request", "auditor", **query)
+        answer = show_trial_balance.handler(request, None)
+        assert answer["statusCode"] == 200, answer
+        return body(answer)
+
+    whole = page()["accounts"]
+    first = page(limit="3")
+    rest = page(limit="3", cursor=first["next_cursor"])
+    assert (first["accounts"] + rest["accounts"], rest["next_cursor"]) == (whole, None)
+    assert "open_items" not in rest
+    past = page(as_of="2100-01-01T00:00:00Z", limit="3")
+    assert past["basis"] == "effective"
+    more = page(as_of="2100-01-01T00:00:00Z", limit="3", cursor=past["next_cursor"])
+    ended = {a["account"]: a["balance_minor"] for a in whole}
+    assert {a["account"]: a["balance_minor"] for a in past["accounts"] + more["accounts"]} == ended
+    before = page(as_of="2020-01-01T00:00:00+00:00", basis="recorded")["accounts"]
+    assert {a["balance_minor"] for a in before} == {0}
+
+
+def test_a_statement_goes_on_where_it_ended(home: Home) -> None:
+    post_transactions.handler(sample("post_transactions.stream"), None)
+    accounts = body(
+        show_trial_balance.handler(asked(home, "show_trial_balance.request", "auditor"), None)
+    )["accounts"]
+    for account in accounts:
+        lines, cursor = [], ""
+        while True:
+            request = asked(
+                home,
+                "show_statement.request",
+                account=account["account"],
+                currency="JMD",
+                limit="1",
+                cursor=cursor,
+            )
+            page = body(show_statement.handler(request, None))
+            if not page["lines"]:
+                break
+            lines += page["lines"]
+            cursor = page["next_cursor"]
+        assert page["next_cursor"] == (cursor or None)
+        total = account["debits_minor"] - account["credits_minor"]
+        assert sum(line["amount_minor"] for line in lines) == total
+        assert lines[-1]["balance_minor"] == total
+
+
+@pytest.mark.parametrize(
+    ("name", "query"),
+    [
+        ("show_trial_balance.request", {"as_of": "yesterday"}),
+        ("show_trial_balance.request", {"as_of": "2026-01-01T00:00:00"}),
+        ("show_trial_balance.request", {"as_of": "0001-01-01T00:00:00Z"}),
+        ("show_trial_balance.request", {"as_of": "2026-01-01T00:00:00Z", "basis": "both"}),
+        ("show_trial_balance.request", {"cursor": "x"}),
+        ("show_trial_balance.request", {"limit": "0"}),
+        ("show_trial_balance.request", {"prefix": "é"}),
+        ("show_statement.request", {"account": ""}),
+        ("show_statement.request", {"currency": "jmd"}),
+        ("show_statement.request", {"cursor": encode_cursor("not-a-journal", 1)}),
+        ("show_statement.request", {"cursor": encode_cursor(str(UUID(int=0)), 40_000)}),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(home: Home, name: str, query: dict[str, str]) -> None:
+    function = show_statement if "statement" in name else show_trial_balance
+    answer = function.handler(asked(home, name, "auditor", **query), None)
+    assert answer["statusCode"] == 400, answer
+
+
+def test_a_banker_closes_the_books(home: Home) -> None:
+    request = asked(home, "close_period.request", "banker")
+    for _ in range(2):
+        answer = close_period.handler(request, None)
+        assert (answer["statusCode"], body(answer)["closed_until"]) == (
+            200,
+            "2026-01-01T00:00:00+00:00",
+        )
+    shown = body(show_trial_balance.handler(asked(home, "show_trial_balance.request"), None))
+    assert shown["closed_until"] == "2026-01-01T00:00:00+00:00"
+    for until in ('"2025-01-01T00:00:00Z"', '"2100-01-01T00:00:00Z"', '"2026-01-01"', "5"):
+        refused = close_period.handler(request | {"body": f'{{"until": {until}}}'}, None)
+        assert refused["statusCode"] == 400, until

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from pardna.ledger.model import (
     Account,
     AccountType,
+    Basis,
     Journal,
     LegMark,
     Line,
@@ -18,6 +19,7 @@ from pardna.ledger.model import (
 )
 from pardna.ledger.ports import Books
 from pardna.ledger.postgres import PostgresBooks
+from pardna.runtime.errors import InvalidInput
 from tests.fakes.ledger import FakeBooks
 
 TENANT, WHO = "acme", "tester"
@@ -223,3 +225,65 @@ def test_tenants_do_not_see_each_other(books: Books) -> None:
     with books.open("other", WHO) as book:
         assert book.balances() == []
         assert book.post([move("1", 500)])[0].refusal is Refusal.UNKNOWN_ACCOUNT
+
+
+def test_accounts_page_by_code_and_currency(books: Books) -> None:
+    post(books, move("1", 70))
+    with books.open(TENANT, WHO) as book:
+        whole = book.balances()
+        pages, after = [], None
+        while page := book.balances("", after, 2):
+            pages += page
+            after = page[-1].account, page[-1].currency
+        assert pages == whole
+        assert len(whole) == 5
+        assert [b.account for b in book.balances("pot", ("pot", "JMD"), 10)] == ["pot"]
+        assert [(t.currency, t.debits_minor, t.credits_minor) for t in book.totals()] == [
+            ("JMD", 70, 70),
+            ("USD", 0, 0),
+        ]
+
+
+def test_a_past_balance_is_by_what_was_recorded_or_by_what_had_effect(books: Books) -> None:
+    now = datetime.now(UTC)
+    long_ago = now - timedelta(days=40)
+    post(books, move("old", 70, effective_at=long_ago), move("new", 5))
+
+    def past(moment: datetime, basis: Basis) -> dict[str, int]:
+        with books.open(TENANT, WHO) as book:
+            found = book.past_balances(moment, basis, "", None, None)
+        return {b.account: b.balance_minor for b in found if b.currency == "JMD"}
+
+    later, earlier = now + timedelta(hours=1), now - timedelta(days=1)
+    for basis in Basis:
+        assert past(later, basis) == {"cash": 75, "pot": 75, "clearing:x:1": 0}
+    assert past(earlier, Basis.RECORDED) == {"cash": 0, "pot": 0, "clearing:x:1": 0}
+    assert past(earlier, Basis.EFFECTIVE) == {"cash": 70, "pot": 70, "clearing:x:1": 0}
+    assert past(long_ago, Basis.EFFECTIVE) == {"cash": 0, "pot": 0, "clearing:x:1": 0}
+
+
+def test_a_closed_period_takes_nothing_more(books: Books) -> None:
+    until = datetime.now(UTC) - timedelta(days=3)
+    before = until - timedelta(days=1)
+    with books.open(TENANT, WHO) as book:
+        assert book.closed_until() is None
+        book.close_period(until)
+        book.close_period(until)
+        assert book.closed_until() == until
+    assert post(
+        books,
+        move("late", 1, effective_at=before),
+        move("moved", 2, effective_at=before, move_late=True),
+        move("open", 4, effective_at=until),
+    ) == [Refusal.CLOSED_PERIOD, Status.POSTED, Status.POSTED]
+
+
+@pytest.mark.parametrize("days", [-4, 1])
+def test_a_period_is_closed_forwards_and_when_it_is_over(books: Books, days: int) -> None:
+    now = datetime.now(UTC)
+    with books.open(TENANT, WHO) as book:
+        book.close_period(now - timedelta(days=3))
+    with pytest.raises(InvalidInput), books.open(TENANT, WHO) as book:
+        book.close_period(now + timedelta(days=days))
+    with books.open(TENANT, WHO) as book:
+        assert book.closed_until() == now - timedelta(days=3)

@@ -44,6 +44,7 @@ PERMISSIONS: Mapping[str, frozenset[Role]] = MappingProxyType(
         "breaks.read": _READERS,
         "circles.read": _READERS,
         "circles.write": frozenset({Role.BANKER}),
+        "ledger.close": frozenset({Role.BANKER}),
         "ledger.read": frozenset({Role.AUDITOR, Role.BANKER, Role.OPERATOR}),
         "memberships.write": frozenset({Role.ADMIN}),
         "reconciliation.read": _READERS,

@@ -173,6 +173,40 @@ class TrialBalance:
         return not any(self.differences().values())
 
 
+class Basis(StrEnum):
+    """By which of a journal's two times a past balance is meant."""
+
+    #: What the books said at that moment: later corrections are not in it.
+    RECORDED = "recorded"
+    #: What had taken effect by that moment, as it is known now.
+    EFFECTIVE = "effective"
+
+
+@dataclass(frozen=True, slots=True)
+class PastBalance:
+    """What an account stood at before some moment; `total_minor` is debit positive."""
+
+    account: str
+    currency: str
+    type: AccountType
+    total_minor: int
+
+    @property
+    def balance_minor(self) -> int:
+        """Balance on the normal side."""
+        return self.total_minor if self.type.normal_side == "debit" else -self.total_minor
+
+
+@dataclass(frozen=True, slots=True)
+class CurrencyTotal:
+    """What all accounts of a currency add up to; debits equal credits, or the ledger is broken."""
+
+    currency: str
+    debits_minor: int
+    credits_minor: int
+    accounts: int
+
+
 @dataclass(frozen=True, slots=True)
 class StatementLine:
     """One entry of an account; `balance_minor` is the running total, debit positive."""

@@ -10,6 +10,8 @@ from typing import Protocol
 from pardna.ledger.model import (
     Account,
     Balance,
+    Basis,
+    CurrencyTotal,
     Hold,
     HoldOutcome,
     HoldStatus,
@@ -19,6 +21,7 @@ from pardna.ledger.model import (
     MatchState,
     OpenItem,
     Outcome,
+    PastBalance,
     StatementLine,
     TrialBalance,
 )
@@ -42,8 +45,26 @@ class LedgerBook(Protocol):
     def post(self, journals: Sequence[Journal], all_or_nothing: bool = False) -> list[Outcome]:
         """Post journals; one outcome each, in order. Raises LedgerRaced."""
 
-    def balances(self, prefix: str = "") -> list[Balance]:
-        """Accounts whose code starts with `prefix`, by code and currency."""
+    def balances(
+        self, prefix: str = "", after: tuple[str, str] | None = None, limit: int | None = None
+    ) -> list[Balance]:
+        """Accounts whose code starts with `prefix`, by code and currency.
+
+        `after` is the code and currency of the last one seen; None begins at the first.
+        """
+
+    def past_balances(
+        self,
+        moment: datetime,
+        basis: Basis,
+        prefix: str = "",
+        after: tuple[str, str] | None = None,
+        limit: int | None = None,
+    ) -> list[PastBalance]:
+        """The same accounts as they stood before `moment`, those opened since at zero."""
+
+    def totals(self) -> list[CurrencyTotal]:
+        """All accounts added up, by currency."""
 
     def trial_balance(self) -> TrialBalance:
         """All accounts."""
@@ -52,6 +73,19 @@ class LedgerBook(Protocol):
         self, account: str, currency: str, cursor: tuple[str, int] | None = None, limit: int = 100
     ) -> list[StatementLine]:
         """Entries after `cursor` (journal id and line of the last one seen), oldest first."""
+
+
+class PeriodBook(Protocol):
+    """Until when the books are closed."""
+
+    def closed_until(self) -> datetime | None:
+        """Nothing effective before this is posted any more; None when nothing was ever closed."""
+
+    def close_period(self, until: datetime) -> None:
+        """Close everything effective before `until`; waits for postings under way.
+
+        Raises InvalidInput for a moment to come or one before an earlier closing.
+        """
 
 
 class ClearingBook(Protocol):
@@ -95,7 +129,7 @@ class History(Protocol):
         """All versions of each transaction, first version first; unknown ids are absent."""
 
 
-class Book(LedgerBook, ClearingBook, HoldBook, History, Protocol):
+class Book(LedgerBook, PeriodBook, ClearingBook, HoldBook, History, Protocol):
     """All of them on the same transaction."""
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any, LiteralString
 
 import psycopg
@@ -16,6 +17,8 @@ from pardna.ledger.model import (
     Account,
     AccountType,
     Balance,
+    Basis,
+    CurrencyTotal,
     Hold,
     HoldOutcome,
     HoldRefusal,
@@ -25,17 +28,31 @@ from pardna.ledger.model import (
     MatchState,
     OpenItem,
     Outcome,
+    PastBalance,
     Refusal,
     StatementLine,
     Status,
     TrialBalance,
 )
 from pardna.ledger.ports import Book, LedgerRaced
-from pardna.runtime.errors import TooLarge
+from pardna.runtime.errors import InvalidInput, TooLarge
 from pardna.transactions.model import Transaction, from_dict
 
 #: Journals in one call of ``ledger.post``; larger batches are cut, and stay one transaction.
 BATCH_MAX = 1_000
+
+_BALANCES: LiteralString = (
+    "SELECT code, currency, type, debits_minor, credits_minor FROM ledger.account_balances"
+    " WHERE starts_with(code, %(prefix)s) AND (code, currency) > (%(code)s, %(currency)s)"
+    " ORDER BY code, currency LIMIT %(limit)s"
+)
+_PAST_BALANCES: LiteralString = (
+    "SELECT code, currency, type, CASE %(basis)s"
+    " WHEN 'recorded' THEN ledger.balance_recorded(code, currency, %(moment)s)"
+    " ELSE ledger.balance_effective(code, currency, %(moment)s) END FROM ledger.accounts"
+    " WHERE starts_with(code, %(prefix)s) AND (code, currency) > (%(code)s, %(currency)s)"
+    " ORDER BY code, currency LIMIT %(limit)s"
+)
 
 
 class PostgresBook:
@@ -77,14 +94,37 @@ class PostgresBook:
             outcomes += [_outcome(answer) for answer in answers]
         return outcomes
 
-    def balances(self, prefix: str = "") -> list[Balance]:
+    def balances(
+        self, prefix: str = "", after: tuple[str, str] | None = None, limit: int | None = None
+    ) -> list[Balance]:
+        """See LedgerBook."""
+        rows = self._connection.execute(_BALANCES, _page(prefix, after, limit))
+        return [Balance(code, cur, AccountType(type_), d, c) for code, cur, type_, d, c in rows]
+
+    def past_balances(
+        self,
+        moment: datetime,
+        basis: Basis,
+        prefix: str = "",
+        after: tuple[str, str] | None = None,
+        limit: int | None = None,
+    ) -> list[PastBalance]:
         """See LedgerBook."""
         rows = self._connection.execute(
-            "SELECT code, currency, type, debits_minor, credits_minor FROM ledger.account_balances"
-            " WHERE starts_with(code, %s) ORDER BY code, currency",
-            (prefix,),
+            _PAST_BALANCES,
+            _page(prefix, after, limit) | {"moment": moment, "basis": basis.value},
         )
-        return [Balance(code, cur, AccountType(type_), d, c) for code, cur, type_, d, c in rows]
+        return [
+            PastBalance(code, cur, AccountType(type_), total) for code, cur, type_, total in rows
+        ]
+
+    def totals(self) -> list[CurrencyTotal]:
+        """See LedgerBook."""
+        rows = self._connection.execute(
+            "SELECT currency, debits_minor::bigint, credits_minor::bigint, accounts"
+            " FROM ledger.trial_balance ORDER BY currency"
+        )
+        return [CurrencyTotal(*row) for row in rows]
 
     def trial_balance(self) -> TrialBalance:
         """See LedgerBook."""
@@ -104,6 +144,18 @@ class PostgresBook:
                 StatementLine(**r | {"journal_id": str(r["journal_id"]), "item": r["item"] or ""})
                 for r in rows
             ]
+
+    def closed_until(self) -> datetime | None:
+        """See PeriodBook."""
+        row = self._connection.execute("SELECT max(closed_until) FROM ledger.closings").fetchone()
+        return row[0] if row else None
+
+    def close_period(self, until: datetime) -> None:
+        """See PeriodBook."""
+        try:
+            self._connection.execute("SELECT ledger.close_period(%s)", (until,))
+        except psycopg.errors.InvalidParameterValue as error:
+            raise InvalidInput("ledger.period", error.diag.message_primary or "refused") from None
 
     def mark_legs(self, marks: Sequence[LegMark]) -> set[str]:
         """See ClearingBook."""
@@ -179,6 +231,11 @@ class PostgresBooks:
         """See Books."""
         with self._database.transaction(tenant_id, principal) as connection:
             yield PostgresBook(connection)
+
+
+def _page(prefix: str, after: tuple[str, str] | None, limit: int | None) -> dict[str, Any]:
+    code, currency = after or ("", "")
+    return {"prefix": prefix, "code": code, "currency": currency, "limit": limit}
 
 
 def _document(journal: Journal) -> dict[str, Any]:

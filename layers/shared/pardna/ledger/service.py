@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
@@ -11,18 +12,24 @@ from pardna.ledger import chart
 from pardna.ledger.model import (
     COMMITTED,
     UNMATCHED,
+    Balance,
+    Basis,
+    CurrencyTotal,
     Journal,
     LegMark,
     MatchEvent,
     MatchState,
     OpenItem,
     Outcome,
+    PastBalance,
     Refusal,
+    StatementLine,
     Status,
     TrialBalance,
 )
 from pardna.ledger.ports import Book, Books, LedgerBook, LedgerRaced
 from pardna.ledger.posting_rules import clearing_lines, journals_of
+from pardna.runtime.paging import PAGE_DEFAULT
 from pardna.transactions.model import Transaction
 from pardna.transactions.recorded import TransactionRecorded
 
@@ -48,6 +55,16 @@ class Posted:
     new: int = 0
     known: int = 0
     refused: tuple[Refused, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BalancesPage:
+    """Some accounts, what all of them add up to, and until when the books are closed."""
+
+    accounts: tuple[Balance, ...]
+    totals: tuple[CurrencyTotal, ...]
+    closed_until: datetime | None
+    more: bool
 
 
 class Ledger:
@@ -120,6 +137,66 @@ class Ledger:
     def trial_balance(self, tenant_id: str, principal: str) -> TrialBalance:
         """All accounts with their totals."""
         return self._in_book(tenant_id, principal, lambda book: book.trial_balance())
+
+    def balances_page(
+        self,
+        tenant_id: str,
+        principal: str,
+        prefix: str = "",
+        after: tuple[str, str] | None = None,
+        limit: int = PAGE_DEFAULT,
+    ) -> BalancesPage:
+        """Accounts after one, with the totals of all by currency, as one moment's picture."""
+
+        def work(book: Book) -> BalancesPage:
+            found = book.balances(prefix, after, limit + 1)
+            return BalancesPage(
+                tuple(found[:limit]),
+                tuple(book.totals()),
+                book.closed_until(),
+                len(found) > limit,
+            )
+
+        return self._in_book(tenant_id, principal, work)
+
+    def past_balances_page(
+        self,
+        tenant_id: str,
+        principal: str,
+        moment: datetime,
+        basis: Basis,
+        prefix: str = "",
+        after: tuple[str, str] | None = None,
+        limit: int = PAGE_DEFAULT,
+    ) -> tuple[list[PastBalance], bool]:
+        """Accounts after one as they stood before `moment`, and whether there are more."""
+        found = self._in_book(
+            tenant_id,
+            principal,
+            lambda book: book.past_balances(moment, basis, prefix, after, limit + 1),
+        )
+        return found[:limit], len(found) > limit
+
+    def statement_page(
+        self,
+        tenant_id: str,
+        principal: str,
+        account: str,
+        currency: str,
+        cursor: tuple[str, int] | None = None,
+        limit: int = PAGE_DEFAULT,
+    ) -> list[StatementLine]:
+        """Entries of an account after `cursor`, oldest first, with the balance after each.
+
+        A page that was read never gains a line: what is still under way appears at the end later.
+        """
+        return self._in_book(
+            tenant_id, principal, lambda book: book.statement(account, currency, cursor, limit)
+        )
+
+    def close_period(self, tenant_id: str, principal: str, until: datetime) -> None:
+        """Close everything effective before `until`; raises InvalidInput as PeriodBook says."""
+        self._in_book(tenant_id, principal, lambda book: book.close_period(until))
 
     def explain_clearing(self, tenant_id: str, principal: str) -> list[OpenItem]:
         """Each transaction that keeps a clearing account from being zero, with what it leaves."""
