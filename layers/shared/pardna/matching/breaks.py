@@ -51,7 +51,7 @@ def severity_of(amount_minor: int, age_days: int, rules: Rules) -> Severity:
 def updated(old: Break | None, new: Break) -> Break | None:
     """What to write when `new` is found where `old` stands; None when it says nothing new.
 
-    People's words, the owner, the day of opening and an earlier deadline stay. What a person has
+    The owner, the decision that it waits for, the day of opening and an earlier deadline stay. What a person has
     resolved stays resolved; what a machine had resolved opens again.
     """
     if old is None:
@@ -63,7 +63,7 @@ def updated(old: Break | None, new: Break) -> Break | None:
         opened_on=old.opened_on,
         due_at=min(old.due_at, new.due_at),
         owner=old.owner,
-        comments=old.comments,
+        waits_for=old.waits_for,
         run_id=old.run_id,
     )
     return None if kept == old else replace(kept, run_id=new.run_id)
@@ -119,6 +119,10 @@ def reason(finding: Finding, legs_count: int) -> str:
             f"{members} movements wait for it."
         ),
         "payout_unknown": f"{what} of {amount} is settled by {finding.value}, a payout that was never reported.",
+        "refused": (
+            f"A person said that {what} of {amount} is not the same money as what the rules find "
+            f"for it, and nothing else explains it."
+        ),
         "missing": f"Nothing on the {other_side} side explains {what} of {amount}.",
     }  # fmt: skip
     sentence = told[finding.code]

@@ -16,7 +16,8 @@ from typing import Any
 
 from pynamodb.transactions import TransactWrite
 
-from pardna.matching.dynamodb_groups import GroupCommits
+from pardna.matching.acts import Act, Deed
+from pardna.matching.dynamodb_groups import Also, GroupCommits
 from pardna.matching.dynamodb_table import (
     ATTEMPTS,
     Lost,
@@ -44,6 +45,8 @@ from pardna.transactions.model import Reference
 
 #: More legs than this behind one strong reference: it is nobody's identity.
 CANDIDATES_MAX = 10
+#: Who did what no person did.
+MACHINE = "system:matching"
 
 
 class DynamoMatchState:
@@ -175,19 +178,36 @@ class DynamoMatchState:
 
     # ---------------------------------------------------------------- commits
 
-    def commit(self, match: Match) -> Committed:
-        """See `MatchState`."""
+    def commit(self, match: Match, deed: Deed | None = None, also: Also | None = None) -> Committed:
+        """See `MatchState`. With a `deed` a person commits: it is written along, and lifts an
+        earlier refusal of the same legs. `also` is written in the same transaction."""
+
+        def more(writing: TransactWrite) -> None:
+            self._tell(writing, match, deed)
+            if also is not None:
+                also(writing)
+
+        outcome = self._commit(match, more, by_hand=deed is not None)
+        if outcome is Committed.LOST and self._finish_unmatching(match):
+            outcome = self._commit(match, more, by_hand=deed is not None)
+        return outcome
+
+    def _commit(self, match: Match, also: Also, *, by_hand: bool) -> Committed:
         if match.status is Status.COMMITTED and len(match.members) > self._groups.chunk_legs:
-            return self._groups.commit(match)
+            return self._groups.commit(match, also, by_hand=by_hand)
         try:
-            self._table.transact(lambda writing: self._commit_small(writing, match))
+            self._table.transact(lambda w: self._commit_small(w, match, also, by_hand=by_hand))
         except Lost:
             head = self._table.get(keys.match(match.tenant_id, match.match_id))
-            same = head is not None and head.status == match.status.value
-            return Committed.BEFORE if same else Committed.LOST
+            if head is not None and head.status == match.status.value:
+                return Committed.BEFORE
+            refused = head is not None and head.refused_by and not by_hand
+            return Committed.REFUSED if refused else Committed.LOST
         return Committed.NOW
 
-    def _commit_small(self, writing: TransactWrite, match: Match) -> None:
+    def _commit_small(
+        self, writing: TransactWrite, match: Match, also: Also, *, by_hand: bool
+    ) -> None:
         item, identifier = self._table.item, match.match_id
         takes = match.status is Status.COMMITTED
         for leg in match.members:
@@ -198,41 +218,161 @@ class DynamoMatchState:
         del values["version"]
         values["status"] = match.status.value
         values["list_pk"] = match_listing(match.tenant_id, match.status, identifier)
-        settled = [Status.UNMATCHED.value, Status.ABANDONED.value]
+        settled = [Status.ABANDONED.value]
         if takes:
-            settled.append(Status.PROPOSED.value)
+            settled += [Status.UNMATCHED.value, Status.PROPOSED.value, Status.REJECTED.value]
+        free = item.status.is_in(*settled)
+        if by_hand:
+            values["refused_by"] = None
+        else:
+            free &= item.refused_by.does_not_exist()
         number = (item.version | 0) + 1 if takes else (item.version | 0) + 0
         writing.update(
             item(*keys.match(match.tenant_id, identifier)),
             actions=[*self._table.set_of(values), item.version.set(number)],
-            condition=item.pk.does_not_exist()
-            | item.status.is_in(*(settled if takes else settled[1:])),
+            condition=item.pk.does_not_exist() | free,
+        )
+        also(writing)
+
+    def _tell(self, writing: TransactWrite, match: Match, deed: Deed | None) -> None:
+        """The act that a commit is: a person's deed, or the machine's own."""
+        if deed is not None:
+            self._table.save_deed(writing, deed)
+            refused = keys.refused(match.tenant_id, match.pair.value, match.match_id)
+            gone = {"tenant_id": match.tenant_id, "kind": "refusal", "status": "lifted"}
+            writing.update(self._table.item(*refused), actions=self._table.set_of(gone))
+            return
+        verb = "matched" if match.status is Status.COMMITTED else match.status.value
+        self._table.save_act(
+            writing, self._own_act(match.tenant_id, match.match_id, verb, match.run_id), listed=False
         )
 
-    def unmatch(self, tenant_id: str, match_id: str, reason: str) -> bool:
-        """See `MatchState`. The header's write takes the match back; opening legs is repeatable."""
+    def _own_act(self, tenant_id: str, match_id: str, verb: str, reason: str) -> Act:
+        at, subject = iso(self._clock()), f"match:{match_id}"
+        return Act(tenant_id, subject, verb, MACHINE, at, reason, act_id=self._groups.new_id())
+
+    def unmatch(
+        self,
+        tenant_id: str,
+        match_id: str,
+        reason: str,
+        deed: Deed | None = None,
+        also: Also | None = None,
+    ) -> bool:
+        """See `MatchState`. With a `deed` a person unmatches: then no machine matches it again.
+
+        A small match is taken back in one transaction. Of a large one the header's write takes it
+        back; opening its legs is repeatable, and whoever needs one of them does the rest.
+        """
         item, key = self._table.item, keys.match(tenant_id, match_id)
         head = self._table.get(key)
         if head is None or head.status not in (Status.COMMITTED.value, Status.UNMATCHED.value):
             return False
-        if head.status == Status.COMMITTED.value:
+        if head.status == Status.UNMATCHED.value:
+            return head.claim == "freeing" and self._free_rest(tenant_id, match_id)
+        members = self._groups.members(tenant_id, match_id)
+        small = len(members) <= self._groups.chunk_legs
+
+        def fill(writing: TransactWrite) -> None:
             at = iso(self._clock())
             values = {
                 "status": Status.UNMATCHED.value,
-                "claim": "freeing",
+                "claim": None if small else "freeing",
                 "decided_at": at,
                 "body": reason,
                 "list_pk": match_listing(tenant_id, Status.UNMATCHED, match_id),
                 "list_sk": f"{at}#{match_id}",
             }
+            if deed is not None:
+                values["refused_by"] = deed.asked.principal
             condition = (item.status == Status.COMMITTED.value) & (item.version == head.version)
-            if not update_if(item(*key), self._table.set_of(values), condition):
-                return False
-        elif head.claim != "freeing":
+            writing.update(item(*key), actions=self._table.set_of(values), condition=condition)
+            if small:
+                self._groups.free_in(writing, members, match_id)
+            if deed is None:
+                act = self._own_act(tenant_id, match_id, "unmatched", reason)
+                self._table.save_act(writing, act, listed=False)
+            else:
+                self._refuse(writing, tenant_id, head.pair or "", match_id, deed)
+            if also is not None:
+                also(writing)
+
+        try:
+            self._table.transact(fill)
+        except Lost:
             return False
+        return small or self._free_rest(tenant_id, match_id)
+
+    def _refuse(
+        self, writing: TransactWrite, tenant_id: str, pair: str, match_id: str, deed: Deed
+    ) -> None:
+        self._table.save_deed(writing, deed)
+        key = keys.refused(tenant_id, pair, match_id)
+        values = {"tenant_id": tenant_id, "kind": "refusal", "status": "stands"}
+        values |= {"match_id": match_id, "refused_by": deed.asked.principal}
+        writing.update(self._table.item(*key), actions=self._table.set_of(values))
+
+    def _free_rest(self, tenant_id: str, match_id: str) -> bool:
+        """Open the legs of a match that was taken back, and say that this is done."""
+        item = self._table.item
         self._groups.free(self._groups.members(tenant_id, match_id), match_id)
-        update_if(item(*key), [item.claim.remove()], item.status == Status.UNMATCHED.value)
+        head = item(*keys.match(tenant_id, match_id))
+        update_if(head, [item.claim.remove()], item.status == Status.UNMATCHED.value)
         return True
+
+    def _finish_unmatching(self, match: Match) -> bool:
+        """Whether a leg was held by a match whose taker-back died half-way, and is free now."""
+        holders = {
+            i.match_id
+            for i in self._legs(match.tenant_id, [(match.pair, m.transaction_id) for m in match.members[:100]])
+            if i.match_id and i.match_id != match.match_id
+        }  # fmt: skip
+        found = False
+        for holder in sorted(holders):
+            head = self._table.get(keys.match(match.tenant_id, holder))
+            if head is not None and (head.status, head.claim) == (Status.UNMATCHED.value, "freeing"):
+                found |= self._free_rest(match.tenant_id, holder)
+        return found
+
+    def reject(self, tenant_id: str, match_id: str, deed: Deed) -> bool:
+        """A person says that a proposal is none; False when it is no proposal (any more)."""
+        item, key = self._table.item, keys.match(tenant_id, match_id)
+        head = self._table.get(key)
+        if head is None:
+            return False
+
+        def fill(writing: TransactWrite) -> None:
+            at = iso(self._clock())
+            values = {
+                "status": Status.REJECTED.value,
+                "refused_by": deed.asked.principal,
+                "decided_at": at,
+                "list_pk": match_listing(tenant_id, Status.REJECTED, match_id),
+                "list_sk": f"{at}#{match_id}",
+            }
+            condition = item.status == Status.PROPOSED.value
+            writing.update(item(*key), actions=self._table.set_of(values), condition=condition)
+            self._refuse(writing, tenant_id, head.pair or "", match_id, deed)
+
+        try:
+            self._table.transact(fill)
+        except Lost:
+            return False
+        return True
+
+    def refused(self, tenant_id: str, pair: Pair) -> frozenset[str]:
+        """See `ports.Refusals`."""
+        partition = keys.refused(tenant_id, pair.value, "")[0]
+        found = self._table.item.query(partition, consistent_read=True)
+        return frozenset(i.match_id or "" for i in found if i.status == "stands")
+
+    def legs(self, tenant_id: str, pair: Pair, ids: Sequence[str]) -> list[Leg]:
+        """Legs of a pair by their transactions, free or not; those that do not exist are left out."""
+        found: list[Leg] = []
+        for start in range(0, len(ids), 100):
+            some = [(pair, one) for one in ids[start : start + 100]]
+            found += [leg_of(item) for item in self._legs(tenant_id, some)]
+        return found
 
     # ---------------------------------------------------------------- readers
 

@@ -10,7 +10,7 @@ opens anything) and frees its legs, or, if the flip had happened, finishes the t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pynamodb.expressions.condition import Condition
 from pynamodb.transactions import TransactWrite
@@ -23,8 +23,10 @@ from pardna.runtime import keys
 from pardna.runtime.clock import Clock, Ids, iso
 
 #: Legs that are committed in one transaction: each may cost three items (itself, its exclusive
-#: pair, its member), and the header one more; DynamoDB takes 100.
-GROUP_MAX = 32
+#: pair, its member), and header, refusal, break, answer and acts up to seven more; DynamoDB takes 100.
+GROUP_MAX = 31
+#: What is written in the same transaction as a commit or an unmatch.
+Also = Callable[[TransactWrite], None]
 
 
 class GroupCommits:
@@ -38,28 +40,39 @@ class GroupCommits:
         self._ids = ids
         self.chunk_legs = chunk_legs
 
-    def commit(self, match: Match) -> Committed:
-        """Take in chunks under the match id, then flip the header; see the module's first lines."""
+    def new_id(self) -> str:
+        """An id that nothing else has."""
+        return self._ids()
+
+    def commit(self, match: Match, also: Also, *, by_hand: bool) -> Committed:
+        """Take in chunks under the match id, then flip the header; see the module's first lines.
+
+        `also` is written with the flip. What a person refused is committed `by_hand` only.
+        """
         identifier, token = match.match_id, self._ids()
         head = self._table.get(keys.match(match.tenant_id, identifier))
         if head is not None and head.status == Status.COMMITTED.value:
             return Committed.BEFORE
+        if head is not None and head.refused_by and not by_hand:
+            return Committed.REFUSED
         version = int(head.version or 0) if head else 0
         if head is None or head.status != Status.CLAIMING.value:
             version += 1
         try:
-            self._write_head(match, version, token, head)
+            self._write_head(match, version, token, head, by_hand=by_hand)
             for start in range(0, len(match.members), self.chunk_legs):
                 chunk = match.members[start : start + self.chunk_legs]
                 self._table.transact(lambda w, c=chunk: self._take_chunk(w, match, c, token))  # type: ignore[misc]
-            self._flip(match, token)
+            self._flip(match, token, also)
         except Lost:
             self.settle(match.tenant_id, identifier, token)
             return Committed.LOST
         self._tidy(match.members, identifier)
         return Committed.NOW
 
-    def _write_head(self, match: Match, version: int, token: str, seen: Item | None) -> None:
+    def _write_head(
+        self, match: Match, version: int, token: str, seen: Item | None, *, by_hand: bool
+    ) -> None:
         item = self._table.item
         values = header_attributes(match, version, self._clock())
         values |= {"status": Status.CLAIMING.value, "claim": token, "list_pk": None}
@@ -67,6 +80,8 @@ class GroupCommits:
         condition: Condition = item.pk.does_not_exist()
         if seen is not None:
             condition = (item.status == seen.status) & (item.version == seen.version)
+            if not by_hand:
+                condition &= item.refused_by.does_not_exist()
         update(item(*keys.match(match.tenant_id, match.match_id)), self._table.set_of(values), condition)  # fmt: skip
 
     def _take_chunk(
@@ -82,18 +97,25 @@ class GroupCommits:
             self._table.take(writing, leg, match.match_id, "claimed")
             self._table.save_member(writing, match, leg)
 
-    def _flip(self, match: Match, token: str) -> None:
-        """The commit of a large group: one conditional write."""
+    def _flip(self, match: Match, token: str, also: Also) -> None:
+        """The commit of a large group: one conditional write, and what goes with it."""
         item, at = self._table.item, iso(self._clock())
         values = {
             "status": Status.COMMITTED.value,
             "claim": None,
+            "refused_by": None,
             "decided_at": at,
             "list_pk": match_listing(match.tenant_id, Status.COMMITTED, match.match_id),
             "list_sk": f"{at}#{match.match_id}",
         }
         condition = (item.claim == token) & (item.status == Status.CLAIMING.value)
-        update(item(*keys.match(match.tenant_id, match.match_id)), self._table.set_of(values), condition)  # fmt: skip
+
+        def fill(writing: TransactWrite) -> None:
+            head = item(*keys.match(match.tenant_id, match.match_id))
+            writing.update(head, actions=self._table.set_of(values), condition=condition)
+            also(writing)
+
+        self._table.transact(fill)
 
     def _tidy(self, legs: Sequence[Leg], identifier: str) -> None:
         """After the flip: close the legs in the index. Repeatable, nothing depends on it."""
@@ -136,6 +158,19 @@ class GroupCommits:
             if item.kind == "match_member"
         ]
         return [leg_of(i) for i in self._table.item.batch_get(wanted, consistent_read=True)]
+
+    def free_in(self, writing: TransactWrite, legs: Sequence[Leg], identifier: str) -> None:
+        """Open the legs of a small match in the transaction that takes it back."""
+        item = self._table.item
+        for leg in legs:
+            for pair, _ in places(leg, "open"):
+                key = keys.leg(leg.tenant_id, pair.value, leg.transaction_id)
+                values = {"status": "open", "match_id": None, **opened(leg, pair)}
+                writing.update(
+                    item(*key),
+                    actions=self._table.set_of(values),
+                    condition=item.match_id == identifier,
+                )
 
     def free(self, legs: Sequence[Leg], identifier: str) -> None:
         """Open legs that a match holds, in every pair; one that somebody else holds stays his."""

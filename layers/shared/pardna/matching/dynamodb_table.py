@@ -13,7 +13,8 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
-from pardna.matching.items import Item, item_class, member_attributes
+from pardna.matching.acts import Act, Deed, canonical
+from pardna.matching.items import Item, act_attributes, item_class, member_attributes
 from pardna.matching.model import Leg, Match, Pair
 from pardna.runtime import keys
 from pardna.runtime.errors import Unavailable
@@ -85,6 +86,24 @@ class MatchTable:
                 actions=self.set_of({"status": "elsewhere", "match_id": identifier, **closing}),
                 condition=free & item.pk.exists(),
             )
+
+    def save_act(self, writing: TransactWrite, one: Act, *, listed: bool) -> None:
+        """Append to a subject's history; an act that is there is never written over."""
+        item = self.item
+        key = keys.history(one.tenant_id, one.subject, one.at, one.act_id)
+        writing.save(item(*key, **act_attributes(one, listed=listed)), item.pk.does_not_exist())
+
+    def save_deed(self, writing: TransactWrite, deed: Deed) -> None:
+        """Append a request's acts, and keep its answer; Lost when the request was answered before."""
+        item, by = self.item, deed.asked
+        for one in deed.acts:
+            self.save_act(writing, one, listed=True)
+        body = canonical({"request_hash": by.request_hash, "answer": dict(deed.answer)})
+        answered = item(
+            *keys.once(by.tenant_id, by.principal, by.key),
+            tenant_id=by.tenant_id, kind="answered", body=body,
+        )  # fmt: skip
+        writing.save(answered, item.pk.does_not_exist())
 
     def save_member(self, writing: TransactWrite, match: Match, leg: Leg) -> None:
         key = keys.match_member(leg.tenant_id, match.match_id, leg.transaction_id)

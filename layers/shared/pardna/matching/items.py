@@ -6,8 +6,7 @@ One table holds them all; `models(table, region)` makes the classes for one tabl
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import date, datetime
 from functools import cache
 from typing import Any
@@ -16,7 +15,8 @@ from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
 from pynamodb.models import Model
 
-from pardna.matching.model import Break, BreakClass, Comment, Leg, Match, Pair, Status
+from pardna.matching.acts import Act, act_from_plain, act_to_plain
+from pardna.matching.model import Break, BreakClass, Leg, Match, Pair, Status
 from pardna.matching.ports import Member, StoredMatch
 from pardna.runtime import keys
 from pardna.runtime.clock import iso
@@ -70,6 +70,7 @@ class Item(Model):
     transaction_id = UnicodeAttribute(null=True)
     match_id = UnicodeAttribute(null=True)
     claim = UnicodeAttribute(null=True)
+    refused_by = UnicodeAttribute(null=True)
     level = NumberAttribute(null=True)
     rule_id = UnicodeAttribute(null=True)
     rule_version = NumberAttribute(null=True)
@@ -284,6 +285,24 @@ def _member(item: Item) -> Member:
     )
 
 
+def act_attributes(one: Act, *, listed: bool) -> dict[str, Any]:
+    """What an act's item carries beside its keys; `listed`: it is also found by its month."""
+    found = {
+        "tenant_id": one.tenant_id,
+        "kind": "act",
+        "body": json.dumps(act_to_plain(one), sort_keys=True, ensure_ascii=False),
+    }
+    if listed:
+        found["list_pk"] = keys.listing(one.tenant_id, "act", one.at[:7])
+        found["list_sk"] = f"{one.at}#{one.act_id}"
+    return found
+
+
+def act_of(item: Item) -> Act:
+    """The inverse of `act_attributes`."""
+    return act_from_plain(item.tenant_id, json.loads(_text(item.body)))
+
+
 def break_attributes(break_: Break) -> dict[str, Any]:
     """What a break's item carries beside its keys."""
     plain = asdict(break_)
@@ -298,20 +317,20 @@ def break_attributes(break_: Break) -> dict[str, Any]:
         "run_id": break_.run_id,
         "body": json.dumps(plain, sort_keys=True, ensure_ascii=False),
         "list_pk": keys.listing(break_.tenant_id, "break", break_.status),
-        "list_sk": f"{break_.due_at}#{identifier}",
+        "list_sk": f"{break_.resolved_on or break_.due_at}#{identifier}",
     }
 
 
 def break_of(item: Item) -> Break:
     """The inverse of `break_attributes`."""
-    plain: Mapping[str, Any] = json.loads(_text(item.body))
+    known = {f.name for f in fields(Break)}
+    plain = {k: v for k, v in json.loads(_text(item.body)).items() if k in known}
     return Break(
         **{
             **plain,
             "pair": Pair(plain["pair"]),
             "class_": BreakClass(plain["class_"]),
             "transaction_ids": tuple(plain["transaction_ids"]),
-            "comments": tuple(Comment(**c) for c in plain["comments"]),
         }
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
@@ -39,7 +39,8 @@ class Status(StrEnum):
 
     ``claiming``: members are being gathered; nobody may read it as a match. ``committed``: it
     holds. ``proposed``: a person decides. ``unmatched``: it held once and was taken back.
-    ``abandoned``: gathering failed and was given up.
+    ``abandoned``: gathering failed and was given up. ``rejected``: a person said that a proposal
+    is none.
     """
 
     CLAIMING = "claiming"
@@ -47,6 +48,7 @@ class Status(StrEnum):
     PROPOSED = "proposed"
     UNMATCHED = "unmatched"
     ABANDONED = "abandoned"
+    REJECTED = "rejected"
 
 
 class BreakClass(StrEnum):
@@ -183,22 +185,16 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class Comment:
-    """What somebody said about a break."""
-
-    principal: str
-    at: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Break:
     """Legs that are not explained, and what is being done about it.
 
     `amount_minor` is what is unexplained, positive; `due_at` is the end of the SLA clock (ISO 8601
     date); `status` is ``open`` or ``resolved``, `resolution` one of ``matched``, ``written_off``,
     ``adjusted``, ``recovered``, ``not_ours``, or ``superseded`` when another break took its place.
+    `resolved_by` is the person who resolved it, or "" when a run did; `reason_code` says why.
+    `waits_for` is the decision of a second person that it waits for, or "".
     `legs_count` counts all legs that it holds up, of which `transaction_ids` names the main ones.
+    What people said about it is its history (`acts`).
     """
 
     tenant_id: str
@@ -217,7 +213,10 @@ class Break:
     resolution: str = ""
     run_id: str = ""
     legs_count: int = 1
-    comments: tuple[Comment, ...] = field(default=())
+    resolved_on: str = ""
+    resolved_by: str = ""
+    reason_code: str = ""
+    waits_for: str = ""
 
     @property
     def break_id(self) -> str:

@@ -3,7 +3,7 @@
 **For those who follow the match table** (its stream, or `MatchReader`). A match is
 
 - a *header* item: ``kind = "match"``, ``tenant_id, match_id, version, pair, currency, status``,
-  ``level`` (1 to 4), ``rule_id, rule_version, confidence_bp, shape, members_count``,
+  ``level`` (1 to 4; 0: a person), ``rule_id, rule_version, confidence_bp, shape, members_count``,
   ``variance_minor, variance_kind`` (`model.Match`), ``explanation`` (JSON text), ``run_id``,
   ``decided_at`` (ISO 8601 instant of the commit or of the unmatch);
 - one *member* item per leg under the same partition key (sort key ``LEG#transaction_id``):
@@ -24,7 +24,7 @@ status is ``committed`` or ``unmatched``, reads the members by `MatchReader.get`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -35,11 +35,13 @@ from pardna.transactions.model import Kind, Reference, Side
 
 
 class Committed(StrEnum):
-    """What became of an attempt to commit: now, before (the same match), or another was first."""
+    """What became of an attempt to commit: now, before (the same match), another was first, or a
+    person has said that these legs are not the same money."""
 
     NOW = "now"
     BEFORE = "before"
     LOST = "lost"
+    REFUSED = "refused"
 
 
 class LegState(StrEnum):
@@ -184,8 +186,13 @@ class RunBook(Protocol):
         """A run's header, or None."""
         ...
 
-    def update(self, tenant_id: str, run_id: str, values: Mapping[str, Any]) -> None:
-        """Set values of a run's header."""
+    def change(
+        self, tenant_id: str, run_id: str, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    ) -> Mapping[str, Any]:
+        """Set the values that `change` makes of the header as it stands; returns the new header.
+
+        Called again when somebody wrote in between. Raises NotFound when there is no such run.
+        """
         ...
 
     def put_shard(self, tenant_id: str, run_id: str, shard: int, values: Mapping[str, Any]) -> None:
@@ -198,7 +205,7 @@ class RunBook(Protocol):
 
 
 class RunFiles(Protocol):
-    """What a run writes that is too large for a state: manifests, plans."""
+    """What a run writes that is too large for a state: manifests, legs, plans."""
 
     def put_once(self, key: str, body: bytes) -> bool:
         """Write unless the key exists; True when written now."""
@@ -211,19 +218,23 @@ class RunFiles(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A transaction that the truth knows, by id and version."""
+    """A transaction that the truth knows, by id and version, and the delivery that said it last."""
 
     transaction_id: str
     version: int
     source: str
     currency: str
+    raw_sha256: str = ""
 
 
 class Truth(Protocol):
     """The canonical transactions, against which the projection is checked."""
 
-    def known(self, tenant_id: str, first: date) -> Iterator[Known]:
-        """Every transaction that happened or was recorded since `first`, by source and id."""
+    def known(self, tenant_id: str, first: date, source: str, after: str, most: int) -> list[Known]:
+        """A page of the transactions that happened or were recorded since `first`.
+
+        In the order of source and id, after those given ("" and "": from the start), at most `most`.
+        """
         ...
 
     def legs(self, tenant_id: str, transaction_ids: Sequence[str]) -> list[Leg]:

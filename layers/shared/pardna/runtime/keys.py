@@ -13,6 +13,13 @@ item. Item kinds and their keys:
 | match | break | ``T#t#BREAK#break_id`` | ``HEAD`` |
 | match | run | ``T#t#RUN#run_id`` | ``HEAD`` |
 | match | run's shard | ``T#t#RUN#run_id`` | ``SHARD#00001`` |
+| match | act (append-only) | ``T#t#HISTORY#subject`` | ``at#act_id`` |
+| match | answered request | ``T#t#ONCE#principal#key`` | ``HEAD`` |
+| match | rules, their number | ``T#t#RULES`` | ``HEAD`` |
+| match | rules, a version | ``T#t#RULES`` | ``V#000001`` |
+| match | alias | ``T#t#ALIASES`` | ``alias_id`` |
+| match | refusal | ``T#t#REFUSED#pair`` | ``match_id`` |
+| match | decision | ``T#t#DECISION#decision_id`` | ``HEAD`` |
 | workflow | approval | ``T#t#APPROVAL#approval_id`` | ``HEAD`` |
 | workflow | wait | ``T#t#WAIT#subject`` | ``HEAD`` |
 | workflow | attempt | ``T#t#ATTEMPT#subject`` | ``HEAD`` |
@@ -89,6 +96,41 @@ def run(tenant_id: str, run_id: str) -> tuple[str, str]:
 def run_shard(tenant_id: str, run_id: str, shard: int) -> tuple[str, str]:
     """One shard of a run, with its checkpoint and counts."""
     return f"{_tenant(tenant_id)}#RUN#{_part(run_id)}", f"SHARD#{shard:05d}"
+
+
+def history(tenant_id: str, subject: str, at: str, act_id: str) -> tuple[str, str]:
+    """One thing that was done to `subject` (``match:m_…``, ``break:b_…``); never written twice."""
+    return f"{_tenant(tenant_id)}#HISTORY#{_part(subject)}", f"{_part(at)}#{_part(act_id)}"
+
+
+def once(tenant_id: str, principal: str, key: str) -> tuple[str, str]:
+    """The answer to a request that a principal sent under an idempotency key."""
+    return f"{_tenant(tenant_id)}#ONCE#{_part(principal)}#{_part(key)}", HEAD
+
+
+def rules(tenant_id: str) -> tuple[str, str]:
+    """Which version of a tenant's matching rules is in force, and which was given out last."""
+    return f"{_tenant(tenant_id)}#RULES", HEAD
+
+
+def rules_version(tenant_id: str, version: int) -> tuple[str, str]:
+    """A version of a tenant's matching rules, never changed."""
+    return f"{_tenant(tenant_id)}#RULES", f"V#{version:06d}"
+
+
+def alias(tenant_id: str, alias_id: str) -> tuple[str, str]:
+    """What a reference or a name also stands for."""
+    return f"{_tenant(tenant_id)}#ALIASES", _part(alias_id)
+
+
+def refused(tenant_id: str, pair: str, match_id: str) -> tuple[str, str]:
+    """Legs that a person said are not the same money."""
+    return f"{_tenant(tenant_id)}#REFUSED#{_part(pair)}", _part(match_id)
+
+
+def decision(tenant_id: str, decision_id: str) -> tuple[str, str]:
+    """Something that a person asked for in matching, and that a second person decides."""
+    return f"{_tenant(tenant_id)}#DECISION#{_part(decision_id)}", HEAD
 
 
 def approval(tenant_id: str, approval_id: str) -> tuple[str, str]:
