@@ -100,6 +100,15 @@ class Severity:
 
 
 @dataclass(frozen=True, slots=True)
+class Alias:
+    """What a ``reference`` or a ``name`` that reads `value` also stands for (see `aliases`)."""
+
+    kind: str
+    value: str
+    stands_for: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """All rules of a tenant. `severities` are ordered from mild to grave; the gravest that applies
     by amount or by age counts."""
@@ -114,6 +123,7 @@ class Rules:
         Severity("critical", 10_000_000, 20, 1),
     )
     write_off_approval_minor: int = 0
+    aliases: tuple[Alias, ...] = ()
 
     def of(self, pair: Pair) -> PairRules:
         """The pair's rules; the defaults when the tenant has not said anything."""

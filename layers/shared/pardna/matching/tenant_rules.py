@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, asdict, fields, is_dataclass
+from dataclasses import MISSING, Field, asdict, fields, is_dataclass, replace
 from datetime import date
 from enum import Enum
 from functools import cache
@@ -19,7 +19,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic import Field as Limit
 
-from pardna.matching.rules import Rules
+from pardna.matching.rules import Alias, Rules
 from pardna.money.model import MINOR_MAX
 from pardna.runtime.errors import InvalidInput
 
@@ -33,8 +33,8 @@ _EFFORT = {
     "subset_max": 24,
     "subset_steps": 5_000_000,
 }
-#: Set by us, not by who writes rules.
-_OURS = {"version"}
+#: Not set by who writes rules: given by us, or taught one by one (`aliases`).
+_OURS = {"version", "aliases"}
 
 
 class _Words(BaseModel):
@@ -135,4 +135,5 @@ def _text(value: object) -> str:
 def from_plain(plain: Mapping[str, Any]) -> Rules:
     """The inverse of `to_plain`, for what we wrote ourselves."""
     words = {name: value for name, value in plain.items() if name not in _OURS}
-    return read(json.dumps(words), int(plain["version"]))
+    made = read(json.dumps(words), int(plain["version"]))
+    return replace(made, aliases=tuple(Alias(**one) for one in plain.get("aliases", ())))
