@@ -1,39 +1,254 @@
-"""The quality gate: what of a file counts, what is put aside and why. Pure.
+"""The quality gate: what of a file counts, what is put aside and why. Pure, a fold over its items.
 
 A statement that does not add up is put aside whole, named with its gap; the file's other statements
 go on. A row that cannot be read is put aside; the rest of its statement counts as long as it adds
 up. What is merely odd (a balance that is missing, one reference on two entries) is told and counts.
+A card number keeps its row out, and the whole file where nobody can tell whose it is.
+
+What counts is known only at the end (`Gate.verdict`), so whoever streams keeps rows with their group
+where they can still be dropped. The gate's memory does not grow with the file's good rows.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from types import MappingProxyType
 
-from pardna.formats.controls import breaks_control
-from pardna.formats.model import Parsed, Problem, Severity, Statement
-from pardna.transactions.model import Side, Strength, Transaction
+from pardna.formats.controls import breaks_control, is_of_file
+from pardna.formats.items import Item
+from pardna.formats.model import Parsed, PaymentStatus, Problem, Severity, Statement
+from pardna.ingestion.card_numbers import FOUND_MAX, CardNumbers, in_text, mask
+from pardna.ingestion.quality_history import Facts, Past, drifted, unusual
+from pardna.ingestion.quality_rows import RowChecks, card_problem, day_of
+from pardna.ingestion.quality_statements import (
+    Continuity,
+    against_whole,
+    contradictions,
+    record_of,
+)
+from pardna.transactions.model import Transaction
 from pardna.transactions.ports import DeliveryStatus, Rejected, StatementRecord
 
 #: Problems kept on a delivery's row; quarantine holds every rejected row.
 PROBLEMS_MAX = 100
+#: Rows put aside one by one; a file with more is not what its source sends, and waits whole.
+REJECTED_MAX = 10_000
+
+#: Closing balances that a statement (by its place in the file) may open with; see `closings`.
+Closings = Mapping[int, Set[int]]
+_NOTHING: Mapping[int, Set[int]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What is known before a file is read.
+
+    `currency` is the source's, where it has only one. `closings` and `last_sequence` ask what
+    the account's earlier statements say. `past` are earlier deliveries, newest first. `columns` are
+    this file's (`quality_schema`), `cards` what its raw text holds (`card_numbers.in_file`).
+    """
+
+    source_id: str
+    raw_sha256: str
+    currency: str = ""
+    received_at: datetime | None = None
+    cards: CardNumbers = field(default_factory=CardNumbers)
+    columns_of: str = ""
+    columns: Sequence[str] = ()
+    past: Sequence[Past] = ()
+    closings: Callable[[int, Statement], Set[int]] = lambda _place, _statement: frozenset()
+    last_sequence: Callable[[Statement], str] = lambda _statement: ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a file comes to. `counts` says of each row, by its number from zero, whether it does."""
+
+    status: DeliveryStatus
+    statements: tuple[StatementRecord, ...]
+    rejected: tuple[Rejected, ...]
+    problems: tuple[Problem, ...]
+    good_count: int
+    entries_count: int
+    facts: Facts
+    card_numbers_count: int
+    whole: bool
+    refused_groups: frozenset[str]
+
+    def counts(self, group: str) -> bool:
+        """Whether a row counts that the gate let pass with this group."""
+        return self.whole and group not in self.refused_groups
+
+
+@dataclass
+class _Open:
+    """Rows of one account since its last statement."""
+
+    rows: int = 0
+    good: int = 0
+
+
+@dataclass
+class Gate:
+    """Sees every item of a file, in order, and then says what counts."""
+
+    expected: Expected
+    format: str = ""
+    _rows: int = 0
+    _good: int = 0
+    _statuses: int = 0
+    _entries: int = 0
+    _errors: int = 0
+    _whole: bool = True
+    _open: dict[str, _Open] = field(default_factory=dict)
+    _pending: list[Problem] = field(default_factory=list)
+    _of_file: list[Problem] = field(default_factory=list)
+    _told: list[Problem] = field(default_factory=list)
+    _rejected: list[Problem] = field(default_factory=list)
+    _groups: Counter[str] = field(default_factory=Counter)
+    _refused: set[str] = field(default_factory=set)
+    _records: list[StatementRecord] = field(default_factory=list)
+    _named: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _value: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        e = self.expected
+        self._checks = RowChecks(day_of(e.received_at), e.currency, e.cards)
+        self._continuity = Continuity(e.last_sequence)
+
+    def see(self, item: Item) -> str:
+        """The next item, as a reader streams it or `items_of` gives it.
+
+        Of a row that may count: its group, the statement of its account that will follow
+        (``ncb:404385912#0``). Of a row that does not, and of everything else, nothing.
+        """
+        match item:
+            case Transaction():
+                return self._row(item)
+            case Problem():
+                self._checks.unread(item.position)
+                (self._of_file if is_of_file(item) else self._pending).append(item)
+            case Statement():
+                self._statement(item)
+            case PaymentStatus():
+                self._statuses += 1
+        return ""
+
+    def _row(self, transaction: Transaction) -> str:
+        self._rows += 1
+        self._value[transaction.currency] += abs(transaction.amount_minor)
+        found = self._open.setdefault(transaction.source, _Open())
+        found.rows += 1
+        errors = self._checks.errors(transaction)
+        if errors:
+            self._put_aside(errors)
+            return ""
+        self._good += 1
+        found.good += 1
+        return f"{transaction.source}#{self._groups[transaction.source]}"
+
+    def _statement(self, statement: Statement) -> None:
+        place = len(self._records)
+        own, self._pending = self._pending, []
+        against = list(against_whole(statement, self.expected.currency))
+        against += contradictions(statement, own)
+        cards = in_text(f"{statement.account} | {statement.statement_id} | {statement.source}")
+        if cards:
+            self._checks.explained.update(c.digits for c in cards)
+            against.append(card_problem(cards, statement.position))
+        rows = self._open.pop(statement.source, None)
+        self._entries += statement.entries_count - (rows.rows if rows else 0)
+        broken = any(breaks_control(p) for p in own)
+        refused = broken or any(p.severity is Severity.ERROR for p in against)
+        if refused and rows is not None:
+            self._refused.add(f"{statement.source}#{self._groups[statement.source]}")
+            self._good -= rows.good
+        self._groups[statement.source] += 1
+        self._tell([*against, *own])
+        known = self.expected.closings(place, statement)
+        self._tell(self._continuity.interrupted(statement, known))
+        if statement.currency != "XXX" and not cards:  # else: neither entry nor balance to prove
+            key = statement.source, statement.statement_id
+            self._named[key] += 1
+            self._records.append(record_of(statement, self.expected.raw_sha256, self._named[key]))
+
+    def _tell(self, problems: Sequence[Problem]) -> None:
+        """Remember problems that somebody must hear of, errors as rejected."""
+        for problem in problems:
+            if problem.severity is Severity.ERROR:
+                self._put_aside([problem])
+            elif len(self._told) < PROBLEMS_MAX:
+                self._told.append(problem)
+
+    def _put_aside(self, errors: Sequence[Problem]) -> None:
+        self._errors += len(errors)
+        self._rejected += errors[: max(0, REJECTED_MAX - len(self._rejected))]
+
+    def verdict(self) -> Verdict:
+        """What counts, now that everything was seen."""
+        of_file = [*self._of_file, *self._pending, *self._cards_of_nobody()]
+        # Where the file's own totals do not hold, nobody knows which of its rows is wrong or missing.
+        whole = not any(breaks_control(p) or p.code == "card.number" for p in of_file)
+        self._tell(of_file)
+        if self._errors > REJECTED_MAX:
+            whole = False
+            words = f"{self._errors} things are wrong in it, of which {REJECTED_MAX} are listed"
+            self._put_aside([Problem("file.too_many_errors", "file", words)])
+        e, facts = self.expected, self._facts()
+        if e.received_at is not None:
+            self._tell(list(unusual(facts, self.format, e.received_at, e.past)))
+        self._tell(list(drifted(facts, e.past)))
+        problems = [*self._rejected, *self._told]
+        problems += [told.whole() for told in self._checks.warnings.values()]
+        good = self._good if whole else 0
+        status = DeliveryStatus.ACCEPTED
+        if problems:
+            status = DeliveryStatus.ACCEPTED_WITH_WARNINGS
+        if self._rejected and not good and not (self._statuses and whole):
+            status = DeliveryStatus.QUARANTINED
+        return Verdict(
+            status=status,
+            statements=tuple(self._records),
+            rejected=tuple(
+                Rejected(e.raw_sha256, p.position, e.source_id, p.code, mask(p.reason), p.field)
+                for p in self._rejected
+            ),
+            problems=tuple(replace(p, reason=mask(p.reason)) for p in problems[:PROBLEMS_MAX]),
+            good_count=good,
+            entries_count=self._rows + self._entries,
+            facts=facts,
+            card_numbers_count=max(e.cards.count, len(self._checks.explained)),
+            whole=whole,
+            refused_groups=frozenset(self._refused),
+        )
+
+    def _facts(self) -> Facts:
+        e = self.expected
+        return Facts(self._rows, dict(self._value), tuple(e.columns), e.columns_of)
+
+    def _cards_of_nobody(self) -> Iterator[Problem]:
+        """Card numbers in the raw text that no row accounts for: the file waits whole."""
+        cards = self.expected.cards
+        left = [c for c in cards.found if c.digits not in self._checks.explained]
+        if left or cards.count > FOUND_MAX:
+            line = left[0].line if left else cards.found[0].line
+            yield card_problem(left or list(cards.found), f"line {line}")
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What a file comes to."""
+    """What a file that was read whole comes to."""
 
     status: DeliveryStatus
     statements: tuple[StatementRecord, ...]
     transactions: tuple[Transaction, ...]
     rejected: tuple[Rejected, ...]
     problems: tuple[Problem, ...]
-
-
-#: Closing balances that a statement (by its place in the file) may open with; see `closings`.
-Closings = Mapping[int, Set[int]]
+    facts: Facts = field(default_factory=Facts)
+    card_numbers_count: int = 0
 
 
 def judge(
@@ -41,128 +256,39 @@ def judge(
     source_id: str,
     raw_sha256: str,
     currency: str = "",
-    closings: Closings = MappingProxyType({}),
+    closings: Closings = _NOTHING,
 ) -> Judged:
-    """Decide what counts. `currency` is the source's, where it has only one."""
-    problems: list[Problem] = list(parsed.problems)
-    # Where the file's own totals do not hold, nobody knows which of its rows is wrong or missing.
-    whole = not any(breaks_control(p) for p in problems)
-    good: list[Transaction] = list(parsed.transactions) if whole else []
-    for statement in parsed.statements:
-        against = list(_against_whole(statement, currency))
-        problems += against
-        problems += statement.problems
-        broken = any(breaks_control(p) for p in statement.problems)
-        if whole and not broken and not any(p.severity is Severity.ERROR for p in against):
-            good += statement.transactions
-    problems += _repeated(good)
-    problems += _interrupted(parsed.statements, closings)
-    errors = [p for p in problems if p.severity is Severity.ERROR]
-    status = DeliveryStatus.ACCEPTED
-    if problems:
-        status = DeliveryStatus.ACCEPTED_WITH_WARNINGS
-    if errors and not good and not parsed.statuses:
-        status = DeliveryStatus.QUARANTINED
+    """Decide what of a whole file counts; `currency` is the source's, where it has only one."""
+    known = Expected(
+        source_id,
+        raw_sha256,
+        currency,
+        closings=lambda place, _statement: closings.get(place, frozenset()),
+    )
+    return judge_expected(parsed, known)
+
+
+def judge_expected(parsed: Parsed, expected: Expected) -> Judged:
+    """The same, with all that is known beforehand."""
+    gate = Gate(expected, parsed.format)
+    passed: list[tuple[str, Transaction]] = []
+    for item in _items(parsed):
+        group = gate.see(item)
+        if group and isinstance(item, Transaction):
+            passed.append((group, item))
+    verdict = gate.verdict()
     return Judged(
-        status=status,
-        statements=tuple(_records(parsed.statements, raw_sha256)),
-        transactions=tuple(good),
-        rejected=tuple(
-            Rejected(raw_sha256, p.position, source_id, p.code, p.reason, p.field) for p in errors
-        ),
-        problems=tuple(problems[:PROBLEMS_MAX]),
+        status=verdict.status,
+        statements=verdict.statements,
+        transactions=tuple(t for group, t in passed if verdict.counts(group)),
+        rejected=verdict.rejected,
+        problems=verdict.problems,
+        facts=verdict.facts,
+        card_numbers_count=verdict.card_numbers_count,
     )
 
 
-def _against_whole(statement: Statement, currency: str) -> Iterator[Problem]:
-    """What speaks against a statement as a whole."""
-    gap = statement.gap_minor
-    if gap:
-        yield Problem(
-            "statement.does_not_tie",
-            statement.position,
-            f"statement {statement.statement_id}: opening balance and {statement.entries_count}"
-            f" entries miss the closing balance by {gap} minor units of {statement.currency}",
-        )
-    elif gap is None and statement.entries_count:
-        yield Problem(
-            "statement.balance_missing",
-            statement.position,
-            f"statement {statement.statement_id} cannot be proved: a balance is missing",
-            severity=Severity.WARNING,
-        )
-    if currency and statement.entries_count and statement.currency != currency:
-        yield Problem(
-            "statement.currency",
-            statement.position,
-            f"statement {statement.statement_id} is in {statement.currency}, the source in {currency}",
-        )
-    for problem in statement.problems:
-        if problem.code.startswith("statement.") and problem.severity is Severity.ERROR:
-            yield Problem(
-                "statement.contradicts_itself", statement.position, problem.reason, problem.field
-            )
+def _items(parsed: Parsed) -> Iterator[Item]:
+    from pardna.formats.streaming import items_of  # imports every reader's registry
 
-
-def _interrupted(statements: Iterable[Statement], closings: Closings) -> Iterator[Problem]:
-    """Statements that do not open where the one before closed: one is missing, or comes later.
-
-    Each adds up by itself, so it counts; the gap is told.
-    """
-    in_file: dict[tuple[str, str], set[int]] = {}
-    for place, s in enumerate(statements):
-        before = in_file.setdefault((s.source, s.currency), set())
-        known = closings.get(place, frozenset()) | before
-        if known and s.opening_minor is not None and s.opening_minor not in known:
-            yield Problem(
-                "statement.gap",
-                s.position,
-                f"statement {s.statement_id} does not open where the one before closed",
-                severity=Severity.WARNING,
-            )
-        if s.closing_minor is not None:
-            before.add(s.closing_minor)
-
-
-def _repeated(transactions: Iterable[Transaction]) -> Iterator[Problem]:
-    """One strong reference on two entries of the bank, in one direction: perhaps paid twice.
-
-    Both are real movements of the account, so both count; matching makes a break of the second.
-    """
-    seen: Counter[tuple[str, str, bool]] = Counter()
-    for t in transactions:
-        if t.side is not Side.BANK:
-            continue
-        for r in t.references:
-            if r.strength is Strength.STRONG:
-                seen[f"{t.source} {r.type}", r.value, t.amount_minor < 0] += 1
-                if seen[f"{t.source} {r.type}", r.value, t.amount_minor < 0] == 2:
-                    yield Problem(
-                        "entry.duplicate_reference",
-                        t.raw_position,
-                        f"an {r.type} reference is on two entries",
-                        severity=Severity.WARNING,
-                    )
-
-
-def _records(statements: Iterable[Statement], raw_sha256: str) -> Iterator[StatementRecord]:
-    """As they are stored: a name that a file uses twice for an account is numbered."""
-    used: Counter[tuple[str, str]] = Counter()
-    for s in statements:
-        if s.currency == "XXX":  # neither entry nor balance: nothing to prove
-            continue
-        used[s.source, s.statement_id] += 1
-        times = used[s.source, s.statement_id]
-        yield StatementRecord(
-            source=s.source,
-            statement_id=s.statement_id if times == 1 else f"{s.statement_id}#{times}",
-            currency=s.currency,
-            opening_minor=s.opening_minor,
-            closing_minor=s.closing_minor,
-            entries_minor=s.entries_minor,
-            entries_count=s.entries_count,
-            raw_sha256=raw_sha256,
-            sequence_number=s.sequence_number,
-            from_date=s.from_date,
-            to_date=s.to_date,
-        )
+    return items_of(parsed)
