@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import io
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from threading import Lock
-from typing import Any
+from typing import Any, BinaryIO
 
 from pardna.formats.model import PaymentStatus
 from pardna.ingestion.model import Captured, RawKey, Receipt, SourceProfile, receipt_id, sha256
-from pardna.ingestion.ports import RemoteFile, RemoteFolder
-from pardna.runtime.errors import Conflict, NotFound, PardnaError, TooLarge, Unavailable
+from pardna.ingestion.ports import RemoteFile, RemoteFolder, StoredPart
+from pardna.runtime.errors import Conflict, NotFound, NotPermitted, PardnaError, Unavailable
+
+
+@dataclass
+class MemoryRawObject:
+    """`RawObject`."""
+
+    key: RawKey
+    data: bytes
+    receipt: Receipt
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    def file(self) -> BinaryIO:
+        if not self.key.receipt and sha256(self.data) != self.key.raw_sha256:
+            raise Conflict("raw.hash_differs", "the bytes are not those of the key")
+        return io.BytesIO(self.data)
 
 
 class MemoryRawStore:
@@ -51,6 +71,13 @@ class MemoryRawStore:
             raise Conflict("raw.hash_differs", "the bytes are not those of the key")
         return data, receipt
 
+    @contextmanager
+    def open(self, key: RawKey) -> Iterator[MemoryRawObject]:
+        if str(key) not in self.objects:
+            raise NotFound("raw.not_found", "there are no such bytes")
+        data, receipt = self.objects[str(key)]
+        yield MemoryRawObject(key, data, receipt)
+
     def keys(self, tenant_id: str, before: datetime) -> Iterator[RawKey]:
         for key in sorted(self.objects):
             if key.startswith(f"raw/{tenant_id}/") and self.written_at < before:
@@ -84,10 +111,21 @@ class MemorySources:
 
 
 class FixedSecrets:
-    """`SecretParts`."""
+    """`RenewableSecrets`; `after` is what a renewal finds."""
 
-    def __init__(self, parts: Mapping[str, Mapping[str, str]]) -> None:
+    def __init__(
+        self,
+        parts: Mapping[str, Mapping[str, str]],
+        after: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
         self.parts = parts
+        self.after = after
+
+    def renew(self, secret_id: str) -> bool:
+        if self.after is None:
+            return False
+        self.parts, self.after = self.after, None
+        return True
 
     def part(self, secret_id: str, name: str) -> str:
         if secret_id not in self.parts:
@@ -95,37 +133,106 @@ class FixedSecrets:
         return self.parts[secret_id].get(name, "")
 
 
+class MemoryArrivals:
+    """`Arrivals` and `Fetched`; held to the same contract tests as S3's."""
+
+    def __init__(self, raw: MemoryRawStore) -> None:
+        self.raw = raw
+        self.objects: dict[str, bytes] = {}
+
+    def put(self, key: str, data: bytes) -> StoredPart:
+        self.objects[key] = data
+        return self.find(key)
+
+    def find(self, key: str) -> StoredPart:
+        if key not in self.objects:
+            raise NotFound("arrival.not_found", "there are no such bytes")
+        return StoredPart(key, len(self.objects[key]), sha256(self.objects[key]))
+
+    def pieces(self, tenant_id: str, arrival: str) -> list[StoredPart]:
+        found: list[StoredPart] = []
+        while (key := f"pieces/{tenant_id}/{arrival}/{len(found) + 1:05d}") in self.objects:
+            found.append(self.find(key))
+        return found
+
+    def keep(self, tenant_id: str, arrival: str, number: int, data: bytes) -> StoredPart:
+        return self.put(f"pieces/{tenant_id}/{arrival}/{number:05d}", data)
+
+    def read(self, part: StoredPart) -> Iterator[bytes]:
+        if self.find(part.key) != part:
+            raise NotFound("arrival.not_found", "other bytes by now")
+        yield self.objects[part.key]
+
+    def hand_over(
+        self, tenant_id: str, raw_sha256: str, parts: Sequence[StoredPart], receipt: Receipt
+    ) -> Captured:
+        data = b"".join(block for part in parts for block in self.read(part))
+        assert sha256(data) == raw_sha256
+        return self.raw.put_named(tenant_id, data, receipt)
+
+    def fetched(self, tenant_id: str, source_id: str) -> set[str]:
+        prefix = f"fetched/{tenant_id}/{source_id}/"
+        return {k.removeprefix(prefix) for k in self.objects if k.startswith(prefix)}
+
+    def mark_fetched(self, tenant_id: str, source_id: str, arrival: str) -> None:
+        self.put(f"fetched/{tenant_id}/{source_id}/{arrival}", b"")
+
+
 @dataclass
 class MemoryFolder:
-    """`RemoteFolder` and `RemoteFolders`: files that may grow, and servers that may refuse."""
+    """`RemoteFolder` and `RemoteFolders`: files that may grow, and servers that may refuse.
+
+    `read_count` is the bytes that went over the line; `cut_after` cuts it once after so many.
+    """
 
     contents: dict[str, bytes] = field(default_factory=dict)
     growing: set[str] = field(default_factory=set)
     refusals: list[PardnaError] = field(default_factory=list)
+    forbidden: set[str] = field(default_factory=set)
+    moved: dict[str, bytes] = field(default_factory=dict)
+    cut_after: int | None = None
+    read_count: int = 0
     opened: int = 0
+    block: int = 4
 
     @contextmanager
-    def open(self, profile: SourceProfile) -> Iterator[RemoteFolder]:
+    def open(self, profile: SourceProfile, seconds: float = math.inf) -> Iterator[RemoteFolder]:
         self.opened += 1
         if self.refusals:
             raise self.refusals.pop(0)
         yield self
 
-    def files(self) -> list[RemoteFile]:
-        return [self.stat(name) for name in sorted(self.contents)]
+    def files(self) -> Iterator[RemoteFile]:
+        yield from [self.stat(name) for name in sorted(self.contents)]
 
     def stat(self, name: str) -> RemoteFile:
         if name not in self.contents:
             raise NotFound("sftp.no_file", "gone")
         return RemoteFile(name, len(self.contents[name]), 1)
 
-    def read(self, name: str, size_max: int) -> bytes:
+    def blocks(self, name: str, offset: int, end: int) -> Iterator[bytes]:
+        if name in self.forbidden:
+            raise NotPermitted("sftp.forbidden", "no")
+        self.stat(name)
         data = self.contents[name]
-        if len(data) > size_max:
-            raise TooLarge("sftp.too_large", "too large")
+        for at in range(offset, end, self.block):
+            if self.cut_after is not None and self.read_count >= self.cut_after:
+                self.cut_after = None
+                raise Unavailable("sftp.unavailable", "cut")
+            block = data[at : min(at + self.block, end)]
+            self.read_count += len(block)
+            yield block
         if name in self.growing:
             self.contents[name] = data + b"more"
-        return data
+
+    def move(self, name: str, folder: str, new_name: str) -> None:
+        self.stat(name)
+        if f"{folder}/{new_name}" in self.moved:
+            raise Conflict("sftp.name_taken", "there")
+        self.moved[f"{folder}/{new_name}"] = self.contents.pop(name)
+
+    def put_empty(self, name: str) -> None:
+        self.contents[name] = b""
 
 
 class FixedSettlements:
@@ -179,3 +286,13 @@ class CountingDrain:
             raise Unavailable("aws.unavailable", "told to fail")
         self.drained.append(tenant_id)
         return 0
+
+
+class CollectingLargeObjects:
+    """`LargeObjects`."""
+
+    def __init__(self) -> None:
+        self.handed_over: list[RawKey] = []
+
+    def hand_over(self, key: RawKey, correlation_id: str) -> None:
+        self.handed_over.append(key)

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from pardna.ingestion.fetch import FetchFile
 from pardna.ingestion.pull import PullFiles, wanted
 from pardna.ingestion.retry import Retry
 from pardna.runtime.errors import NotFound, Unavailable, UntrustedHost
-from tests.fakes.ingestion import MemoryFolder, MemoryRawStore, MemorySources
+from tests.fakes.ingestion import MemoryArrivals, MemoryFolder, MemoryRawStore, MemorySources
 from tests.support.counted import counted, forget_counts
 from tests.support.ingestion import NOON, TENANT, a_bank_source
 
+#: Bytes of a piece here, so that small files are large ones.
+PIECE = 8
 DOWN = Unavailable("sftp.unavailable", "down")
 
 
-def puller(folder: MemoryFolder, raw: MemoryRawStore, pauses: list[float]) -> PullFiles:
+def puller(
+    folder: MemoryFolder,
+    raw: MemoryRawStore,
+    pauses: list[float],
+    arrivals: MemoryArrivals | None = None,
+    **place: object,
+) -> PullFiles:
     retry = Retry(attempts=4, base_seconds=1, sleep=pauses.append, fraction=lambda: 1.0)
-    return PullFiles(MemorySources(a_bank_source()), folder, raw, lambda: NOON, retry)
+    kept = arrivals or MemoryArrivals(raw)
+    fetcher = FetchFile(raw, kept, kept, lambda: NOON, piece=PIECE)
+    bank = a_bank_source()
+    assert bank.sftp is not None
+    source = replace(bank, sftp=replace(bank.sftp, **place))  # type: ignore[arg-type]
+    return PullFiles(MemorySources(source), folder, fetcher, retry, lambda _: None)
 
 
 def test_any_number_of_pulls_has_one_effect() -> None:

@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from pardna.formats.model import PaymentStatus
 from pardna.ingestion.model import Captured, RawKey, Receipt, SourceProfile
+
+
+class RawObject(Protocol):
+    """A raw object that was found; its bytes are fetched when they are asked for."""
+
+    @property
+    def size(self) -> int:
+        """Of its bytes."""
+        ...
+
+    @property
+    def receipt(self) -> Receipt:
+        """How it came."""
+        ...
+
+    def file(self) -> BinaryIO:
+        """The bytes (of a receipt: none) as a seekable file, small ones in memory, large ones on disk.
+
+        Raises Conflict ``raw.hash_differs`` when they are not the key's, Unavailable.
+        """
+        ...
 
 
 class RawStore(Protocol):
@@ -31,6 +53,13 @@ class RawStore(Protocol):
 
         Raises NotFound ``raw.not_found``, Conflict ``raw.hash_differs`` when the bytes are not the
         key's, Unavailable.
+        """
+        ...
+
+    def open(self, key: RawKey) -> AbstractContextManager[RawObject]:
+        """`get` for bytes of any size; what it holds is given back at the end.
+
+        Raises NotFound ``raw.not_found``, Unavailable.
         """
         ...
 
@@ -71,6 +100,14 @@ class SecretParts(Protocol):
         ...
 
 
+class RenewableSecrets(SecretParts, Protocol):
+    """Parts of secrets that may be rotated while they are remembered."""
+
+    def renew(self, secret_id: str) -> bool:
+        """Forget what is remembered unless it is fresh; whether it was forgotten."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
     """A file as a server lists it; size in bytes, time in seconds since 1970."""
@@ -81,26 +118,93 @@ class RemoteFile:
 
 
 class RemoteFolder(Protocol):
-    """A folder on a partner's server, in one session."""
+    """A folder on a partner's server, in one session.
 
-    def files(self) -> list[RemoteFile]:
-        """Regular files, by name."""
+    All raise Unavailable when the line breaks and NotPermitted when the server says no.
+    """
+
+    def files(self) -> Iterator[RemoteFile]:
+        """Regular files, in the server's order, as they come."""
         ...
 
     def stat(self, name: str) -> RemoteFile:
         """As it is now. Raises NotFound."""
         ...
 
-    def read(self, name: str, size_max: int) -> bytes:
-        """The bytes. Raises NotFound, TooLarge, Unavailable."""
+    def blocks(self, name: str, offset: int, end: int) -> Iterator[bytes]:
+        """The bytes from `offset` to `end`. Raises NotFound, also when the file ends before."""
+        ...
+
+    def move(self, name: str, folder: str, new_name: str) -> None:
+        """Into another folder. Raises NotFound, and Conflict when a file of that name is there."""
+        ...
+
+    def put_empty(self, name: str) -> None:
+        """Leave an empty file."""
         ...
 
 
 class RemoteFolders(Protocol):
     """How partners' servers are reached."""
 
-    def open(self, profile: SourceProfile) -> AbstractContextManager[RemoteFolder]:
-        """A session. Raises Unavailable, and UntrustedHost for a changed host key."""
+    def open(
+        self, profile: SourceProfile, seconds: float = math.inf
+    ) -> AbstractContextManager[RemoteFolder]:
+        """A session of at most so many seconds.
+
+        Raises Unavailable; UntrustedHost for a changed host key and SignInRefused are not retried.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPart:
+    """Bytes that lie in the arrivals store; `etag` tells when they are others."""
+
+    key: str
+    size: int
+    etag: str
+
+
+class Arrivals(Protocol):
+    """Where bytes wait that are not whole, or not judged, yet. All raise Unavailable."""
+
+    def pieces(self, tenant_id: str, arrival: str) -> list[StoredPart]:
+        """What has arrived of something large: pieces 1, 2, 3 ... up to the first that is missing."""
+        ...
+
+    def keep(self, tenant_id: str, arrival: str, number: int, data: bytes) -> StoredPart:
+        """Keep a piece; the same number again replaces it. One write."""
+        ...
+
+    def find(self, key: str) -> StoredPart:
+        """What lies under a key. Raises NotFound."""
+        ...
+
+    def read(self, part: StoredPart) -> Iterator[bytes]:
+        """Its bytes, in blocks. Raises NotFound, also when other bytes lie there by now."""
+        ...
+
+    def hand_over(
+        self, tenant_id: str, raw_sha256: str, parts: Sequence[StoredPart], receipt: Receipt
+    ) -> Captured:
+        """Put parts together as one raw object: all at once, or not at all.
+
+        Whoever calls has hashed the parts. Bytes that are there already leave a receipt if their
+        name is new (`RawStore.put_named`). Raises NotFound when a part has changed since.
+        """
+        ...
+
+
+class Fetched(Protocol):
+    """Which files were fetched, by the name of an arrival. All raise Unavailable."""
+
+    def fetched(self, tenant_id: str, source_id: str) -> set[str]:
+        """Every arrival of a source that is done with."""
+        ...
+
+    def mark_fetched(self, tenant_id: str, source_id: str, arrival: str) -> None:
+        """It is done with; again changes nothing. One write."""
         ...
 
 
@@ -123,6 +227,14 @@ class PaymentAnswers(Protocol):
 
     def apply(self, tenant_id: str, statuses: Sequence[PaymentStatus], correlation_id: str) -> None:
         """Apply a bank's answer; the same answer again changes nothing. Raises Unavailable."""
+        ...
+
+
+class LargeObjects(Protocol):
+    """Whoever reads objects that are too large for the usual road."""
+
+    def hand_over(self, key: RawKey, correlation_id: str) -> None:
+        """Announce an object, once. Raises Unavailable."""
         ...
 
 

@@ -7,10 +7,13 @@ file is known and the bytes are kept once.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from tempfile import SpooledTemporaryFile
+from typing import Any, BinaryIO, cast
 from urllib.parse import quote, unquote
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -20,10 +23,47 @@ from pardna.runtime.clock import iso
 from pardna.runtime.errors import Conflict, NotFound, Unavailable
 
 _NAME_MAX = 300
+_BLOCK = 1024 * 1024
+_IN_MEMORY_MAX = 16 * 1024 * 1024
 _RACES_MAX = 5
 _EXISTS = frozenset({"PreconditionFailed", "412"})
 _RACING = frozenset({"ConditionalRequestConflict", "409"})
 _MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
+
+
+class S3RawObject:
+    """`RawObject` of an answer whose body waits to be read."""
+
+    def __init__(self, key: RawKey, answer: dict[str, Any]) -> None:
+        self.size = int(answer["ContentLength"])
+        self.receipt = _receipt(answer.get("Metadata", {}), answer["LastModified"])
+        self._key = key
+        self._body = answer["Body"]
+        self._file: BinaryIO | None = None
+
+    def file(self) -> BinaryIO:
+        """See `RawObject`. Hashed as it comes, so that it is read once."""
+        if self._file is not None:
+            return self._file
+        kept = cast(BinaryIO, SpooledTemporaryFile(max_size=_IN_MEMORY_MAX))  # noqa: SIM115
+        self._file = kept
+        digest = hashlib.sha256()
+        try:
+            while block := self._body.read(_BLOCK):
+                digest.update(block)
+                kept.write(block)
+        except (BotoCoreError, OSError) as error:
+            raise Unavailable("raw.unavailable", "the raw object broke off") from error
+        if not self._key.receipt and digest.hexdigest() != self._key.raw_sha256:
+            raise Conflict("raw.hash_differs", "the bytes are not those of the key")
+        kept.seek(0)
+        return kept
+
+    def close(self) -> None:
+        """Let go of the connection and of the disk."""
+        self._body.close()
+        if self._file is not None:
+            self._file.close()
 
 
 class S3RawStore:
@@ -42,15 +82,20 @@ class S3RawStore:
     def put_named(self, tenant_id: str, data: bytes, receipt: Receipt) -> Captured:
         """See `RawStore`."""
         captured = self.put_once(tenant_id, data, receipt)
-        if captured.created:
-            return captured
-        key = RawKey(tenant_id, captured.raw_sha256)
+        if not captured.created:
+            self.received_again(RawKey(tenant_id, captured.raw_sha256), receipt)
+        return captured
+
+    def received_again(self, key: RawKey, receipt: Receipt) -> None:
+        """Leave a receipt beside bytes that are there, unless they came under this name before.
+
+        At most one write. Raises NotFound when there are no such bytes, Unavailable.
+        """
         first = self._call("head_object", key)
         known = _receipt(first.get("Metadata", {}), first["LastModified"])
         if (known.source_id, known.name) != (receipt.source_id, _name(receipt.name)):
             other = receipt_id(receipt.source_id, receipt.name)
-            self._put(RawKey(tenant_id, captured.raw_sha256, other), b"", receipt)
-        return captured
+            self._put(RawKey(key.tenant_id, key.raw_sha256, other), b"", receipt)
 
     def get(self, key: RawKey) -> tuple[bytes, Receipt]:
         """See `RawStore`."""
@@ -62,6 +107,16 @@ class S3RawStore:
         if not key.receipt and sha256(data) != key.raw_sha256:
             raise Conflict("raw.hash_differs", "the bytes are not those of the key")
         return data, _receipt(answer.get("Metadata", {}), answer["LastModified"])
+
+    @contextmanager
+    def open(self, key: RawKey) -> Iterator[S3RawObject]:
+        """See `RawStore`."""
+        answer = self._call("get_object", key)
+        found = S3RawObject(key, answer)
+        try:
+            yield found
+        finally:
+            found.close()
 
     def keys(self, tenant_id: str, before: datetime) -> Iterator[RawKey]:
         """See `RawStore`."""
@@ -90,7 +145,7 @@ class S3RawStore:
                     Key=str(key),
                     Body=data,
                     IfNoneMatch="*",
-                    Metadata=_metadata(receipt),
+                    Metadata=metadata_of(receipt),
                 )
                 return True
             except ClientError as error:
@@ -121,7 +176,7 @@ def _name(name: str) -> str:
     return name[:_NAME_MAX]
 
 
-def _metadata(receipt: Receipt) -> dict[str, str]:
+def metadata_of(receipt: Receipt) -> dict[str, str]:
     """S3 takes 2 KB of ASCII: names are percent-encoded and bounded, headers are JSON."""
     return {
         "source": receipt.source_id,

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import paramiko
 
 from pardna.ingestion.model import SourceProfile
 from pardna.ingestion.ports import RemoteFile, RemoteFolder, SecretParts
 from pardna.runtime import sftp
-from pardna.runtime.errors import InvalidInput, NotFound, TooLarge, Unavailable
+from pardna.runtime.errors import Conflict, InvalidInput, NotFound, NotPermitted, Unavailable
 
-_BLOCK = 256 * 1024
+#: What one request asks for; servers answer at most this much (draft-ietf-secsh-filexfer-02).
+_BLOCK = 32 * 1024
+#: What is asked for ahead, and so at most held in memory: fills a line of 80 MB/s at 50 ms.
+_WINDOW = 4 * 1024 * 1024
 
 
 class SftpFolders:
@@ -24,13 +29,14 @@ class SftpFolders:
         self._timeouts = timeouts or sftp.Timeouts()
 
     @contextmanager
-    def open(self, profile: SourceProfile) -> Iterator[RemoteFolder]:
+    def open(self, profile: SourceProfile, seconds: float = math.inf) -> Iterator[RemoteFolder]:
         """See `RemoteFolders`."""
         place = profile.sftp
         if place is None:
             raise InvalidInput("source.sftp", "this source has no server")
         key = self._secrets.part(place.secret_id, "private_key")
         password = "" if key else self._secrets.part(place.secret_id, "password")
+        limit = 0.0 if math.isinf(seconds) else max(seconds, 0.1)
         with sftp.connect(
             place.host,
             place.port,
@@ -38,7 +44,7 @@ class SftpFolders:
             place.host_key,
             private_key_pem=key,
             password=password,
-            timeouts=self._timeouts,
+            timeouts=replace(self._timeouts, session_seconds=limit),
         ) as client:
             yield _Folder(client, place.out_dir)
 
@@ -50,32 +56,49 @@ class _Folder:
         self._client = client
         self._path = path.rstrip("/") or "."
 
-    def files(self) -> list[RemoteFile]:
-        """See `RemoteFolder`."""
+    def files(self) -> Iterator[RemoteFile]:
+        """See `RemoteFolder`. Links and folders are not files."""
         with _answers(missing_is_trouble=True):
-            listed = self._client.listdir_attr(self._path)
-        found = [_file(a.filename, a) for a in listed if stat.S_ISREG(a.st_mode or 0)]
-        return sorted(found, key=lambda f: f.name)
+            for found in sftp.entries(self._client, self._path):
+                if stat.S_ISREG(found.st_mode or 0) and found.st_size is not None:
+                    yield _file(str(found.filename), found)
 
     def stat(self, name: str) -> RemoteFile:
         """See `RemoteFolder`."""
         with _answers():
-            return _file(name, self._client.stat(f"{self._path}/{name}"))
+            return _file(name, self._client.lstat(self._at(name)))
 
-    def read(self, name: str, size_max: int) -> bytes:
-        """See `RemoteFolder`. Reads ahead, and stops at `size_max` whatever the server says."""
-        blocks, size = [], 0
-        with _answers(), self._client.open(f"{self._path}/{name}", "rb") as remote:
-            announced = remote.stat().st_size or 0
-            if announced > size_max:
-                raise TooLarge("sftp.too_large", "the file is larger than we take")
-            remote.prefetch(announced)
-            while block := remote.read(_BLOCK):
-                size += len(block)
-                if size > size_max:
-                    raise TooLarge("sftp.too_large", "the file is larger than it said")
-                blocks.append(block)
-        return b"".join(blocks)
+    def blocks(self, name: str, offset: int, end: int) -> Iterator[bytes]:
+        """See `RemoteFolder`. Asks ahead by a window, so that memory stays bounded."""
+        with _answers(), self._client.open(self._at(name), "rb") as remote:
+            while offset < end:
+                window = range(offset, min(end, offset + _WINDOW), _BLOCK)
+                wanted = [(at, min(_BLOCK, end - at)) for at in window]
+                for (at, size), block in zip(wanted, remote.readv(wanted), strict=True):
+                    if len(block) != size:
+                        raise NotFound("sftp.shorter", f"the file ends before byte {at + size}")
+                    yield bytes(block)
+                offset = wanted[-1][0] + wanted[-1][1]
+
+    def move(self, name: str, folder: str, new_name: str) -> None:
+        """See `RemoteFolder`. Plain rename, which replaces nothing."""
+        target = sftp.wire_name(f"{folder.rstrip('/')}/{new_name}")
+        with _answers():
+            try:
+                self._client.lstat(target)
+            except FileNotFoundError:
+                self._client.rename(self._at(name), target)
+                return
+            raise Conflict("sftp.name_taken", "a file of this name is there")
+
+    def put_empty(self, name: str) -> None:
+        """See `RemoteFolder`."""
+        with _answers(), self._client.open(self._at(name), "wb"):
+            pass
+
+    def _at(self, name: str) -> str:
+        # paramiko takes bytes as they are, and its stubs know text only.
+        return sftp.wire_name(f"{self._path}/{name}")  # type: ignore[return-value]
 
 
 def _file(name: str, attributes: paramiko.SFTPAttributes) -> RemoteFile:
@@ -92,4 +115,8 @@ def _answers(*, missing_is_trouble: bool = False) -> Iterator[None]:
             raise Unavailable("sftp.no_folder", "the folder is not there") from None
         raise NotFound("sftp.no_file", "the file is not there any more") from None
     except PermissionError as error:
-        raise Unavailable("sftp.forbidden", "the server lets us not read this") from error
+        raise NotPermitted("sftp.forbidden", "the server does not let us do this") from error
+    except OSError as error:
+        if sftp.line_broke(error):
+            raise
+        raise NotPermitted("sftp.refused", "the server refuses, and does not say why") from error

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pardna.ingestion.capture import CaptureWebhook
 from pardna.ingestion.model import SourceProfile
-from pardna.ingestion.ports import RawStore, SecretParts, Sources
+from pardna.ingestion.ports import RawStore, RenewableSecrets, Sources
 from pardna.ingestion.retry import Retry
 from pardna.runtime.clients import client
 from pardna.runtime.clock import utc_now
@@ -19,12 +20,32 @@ if TYPE_CHECKING:
     from pardna.ingestion.poll import PollProvider
     from pardna.ingestion.pull import PullFiles
     from pardna.ingestion.requests import NewSource
+    from pardna.ingestion.s3_arrivals import S3Arrivals
+    from pardna.ingestion.signatures import Verify, Webhook
+    from pardna.ingestion.webhook_rules import WebhookRules
 
 
 @cache
 def capture_webhook() -> CaptureWebhook:
     """In front of the world: object store, directory and secrets only."""
-    return CaptureWebhook(sources(), secrets(), raw_store(), utc_now)
+    from pardna.ingestion.signatures import SCHEMES
+
+    schemes = {**SCHEMES, "paypal": _verify_paypal}
+    return CaptureWebhook(sources(), secrets(), raw_store(), utc_now, schemes)
+
+
+def _verify_paypal(
+    webhook: Webhook, secrets: Sequence[str], rules: WebhookRules, now: datetime
+) -> None:
+    """Cryptography is imported by the first webhook of PayPal's, and by no other."""
+    _paypal()(webhook, secrets, rules, now)
+
+
+@cache
+def _paypal() -> Verify:
+    from pardna.ingestion import signatures_paypal as paypal
+
+    return paypal.PayPalSignatures(paypal.fetch_certificate, paypal.public_roots)
 
 
 @cache
@@ -36,7 +57,7 @@ def sources() -> Sources:
 
 
 @cache
-def secrets() -> SecretParts:
+def secrets() -> RenewableSecrets:
     """Parts of secrets."""
     from pardna.runtime.secrets import Secrets
 
@@ -52,12 +73,25 @@ def raw_store() -> RawStore:
 
 
 @cache
+def arrivals() -> S3Arrivals:
+    """Bytes that are not whole, or not judged, yet."""
+    from pardna.ingestion.s3_arrivals import S3Arrivals
+
+    bucket = settings().need("arrivals_bucket")
+    return S3Arrivals(client("s3"), bucket, settings().need("raw_bucket"))
+
+
+@cache
 def pull_files() -> PullFiles:
     """Outside the database's network: partners' servers, secrets, object store, directory."""
+    from time import sleep
+
+    from pardna.ingestion.fetch import FetchFile
     from pardna.ingestion.pull import PullFiles
     from pardna.ingestion.sftp import SftpFolders
 
-    return PullFiles(sources(), SftpFolders(secrets()), raw_store(), utc_now, Retry())
+    fetcher = FetchFile(raw_store(), arrivals(), arrivals(), utc_now)
+    return PullFiles(sources(), SftpFolders(secrets()), fetcher, Retry(), sleep)
 
 
 @cache

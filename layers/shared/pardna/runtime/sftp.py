@@ -11,13 +11,15 @@ import base64
 import binascii
 import io
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import paramiko
+from paramiko.sftp import CMD_CLOSE, CMD_HANDLE, CMD_OPENDIR, CMD_READDIR
 
-from pardna.runtime.errors import InvalidInput, Unavailable, UntrustedHost
+from pardna.runtime.errors import InvalidInput, SignInRefused, Unavailable, UntrustedHost
 
 _KEY_TYPES: tuple[type[paramiko.PKey], ...] = (
     paramiko.Ed25519Key,
@@ -30,11 +32,16 @@ _ALGORITHMS = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds to wait for the connection, for the handshake and sign-in, and for each read."""
+    """Seconds to wait for the connection, for the handshake and sign-in, and for each read.
+
+    `session_seconds` bounds the whole session (0: not at all): a server that answers byte by byte
+    keeps every single wait short and holds us for ever.
+    """
 
     connect_seconds: float = 10.0
     handshake_seconds: float = 15.0
     read_seconds: float = 30.0
+    session_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +81,9 @@ def connect(
     `host_key` holds one public key a line, so that an announced rotation can be pinned beside the
     old key. Raises UntrustedHost ``sftp.host_key_changed`` for any other key, Unavailable
     ``sftp.unavailable`` when the host cannot be reached or the line breaks while the session is
-    in use, ``sftp.sign_in_refused`` when it does not accept our key or password, InvalidInput when
-    what we were configured with cannot be read. Errors about a file (FileNotFoundError and other
+    in use, SignInRefused ``sftp.sign_in_refused`` when it does not accept our key or password
+    (trying again would lock the account), InvalidInput when what we were configured with cannot be
+    read. Errors about a file (FileNotFoundError and other
     OSErrors of the server's answer) pass through.
     """
     pinned = [PinnedKey.parse(line) for line in host_key.splitlines() if line.strip()]
@@ -83,6 +91,10 @@ def connect(
         raise InvalidInput("sftp.host_key", "no host key is pinned")
     key = load_private_key(private_key_pem) if private_key_pem else None
     transport = _open(host, port, pinned, timeouts)
+    ending = threading.Timer(timeouts.session_seconds or threading.TIMEOUT_MAX, transport.close)
+    ending.daemon = True
+    if timeouts.session_seconds:
+        ending.start()
     try:
         _sign_in(transport, user, key, password)
         with _lines_may_break():
@@ -95,7 +107,37 @@ def connect(
         with _lines_may_break():
             yield client
     finally:
+        ending.cancel()
         transport.close()
+
+
+def entries(client: paramiko.SFTPClient, path: str) -> Iterator[paramiko.SFTPAttributes]:
+    """What a folder holds, a few hundred names at a time, without following links.
+
+    Names are bytes to SFTP: what is not UTF-8 comes with surrogates (as `os.fsdecode` gives it) and
+    does not hide the others, as paramiko's own listing would. `wire_name` turns them back.
+    """
+    kind, message = client._request(CMD_OPENDIR, wire_name(path))  # type: ignore[attr-defined]
+    if kind != CMD_HANDLE:
+        raise paramiko.SFTPError("the folder was not opened")
+    handle = message.get_string()
+    while True:
+        try:
+            _, message = client._request(CMD_READDIR, handle)  # type: ignore[attr-defined]
+        except EOFError:
+            break
+        for _ in range(message.get_int()):
+            name = message.get_string().decode("utf-8", "surrogateescape")
+            message.get_string()  # the line that `ls -l` would show
+            found = paramiko.SFTPAttributes._from_msg(message, name)  # type: ignore[attr-defined]
+            if name not in (".", ".."):
+                yield found
+    client._request(CMD_CLOSE, handle)  # type: ignore[attr-defined]
+
+
+def wire_name(path: str) -> bytes:
+    """A path as SFTP carries it; see `entries`."""
+    return path.encode("utf-8", "surrogateescape")
 
 
 def load_private_key(pem: str) -> paramiko.PKey:
@@ -166,7 +208,7 @@ def _sign_in(
         else:
             transport.auth_password(user, password, fallback=False)
     except paramiko.AuthenticationException as error:
-        raise Unavailable("sftp.sign_in_refused", "the host refused our sign-in") from error
+        raise SignInRefused("sftp.sign_in_refused", "the host refused our sign-in") from error
     except (paramiko.SSHException, OSError, EOFError) as error:
         raise Unavailable("sftp.unavailable", "the line broke while signing in") from error
 
@@ -181,9 +223,15 @@ def _lines_may_break() -> Iterator[None]:
     except socket.gaierror as error:
         raise Unavailable("sftp.unavailable", "the host's name is unknown") from error
     except OSError as error:
-        if str(error) == "Socket is closed" or (error.errno or 0) in _LINE_ERRNOS:
+        if line_broke(error):
             raise Unavailable("sftp.unavailable", "the line to the host broke") from error
         raise
+
+
+def line_broke(error: OSError) -> bool:
+    """Whether an error is the line's, and not the server's answer about a file."""
+    of_line = isinstance(error, TimeoutError | ConnectionError)
+    return of_line or str(error) == "Socket is closed" or (error.errno or 0) in _LINE_ERRNOS
 
 
 #: EPIPE, EHOSTUNREACH, ENETUNREACH, EBADF: errors of the line that are not ConnectionErrors.
