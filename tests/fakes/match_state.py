@@ -29,6 +29,7 @@ class FakeMatchState:
     held: dict[Key, str] = field(default_factory=dict)
     matches: dict[tuple[str, str], _Header] = field(default_factory=dict)
     fail_next: int = 0
+    no_more: set[tuple[str, str]] = field(default_factory=set)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def record(self, legs: Sequence[Leg]) -> dict[Pair, LegState]:
@@ -85,6 +86,8 @@ class FakeMatchState:
             header = self.matches.get(key)
             if header and header.status is match.status:
                 return Committed.BEFORE
+            if key in self.no_more:
+                return Committed.REFUSED
             if match.status is Status.PROPOSED:
                 if header and header.status is not Status.ABANDONED:
                     return Committed.LOST
@@ -126,6 +129,9 @@ class FakeMatchState:
         held = self.held.get((tenant_id, pair, transaction_id), "")
         header = self.matches.get((tenant_id, held))
         return held if header and header.match.pair is pair else ""
+
+    def refused(self, tenant_id: str, pair: Pair) -> frozenset[str]:
+        return frozenset(m for t, m in self.no_more if t == tenant_id)
 
     def _maybe_fail(self) -> None:
         if self.fail_next:

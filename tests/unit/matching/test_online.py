@@ -28,7 +28,7 @@ def recorded(transaction: Transaction, version: int = 1) -> TransactionRecorded:
 
 def run(*records: TransactionRecorded) -> FakeMatchState:
     state = FakeMatchState()
-    online = MatchOnline(state, default_rules())
+    online = MatchOnline(state, lambda _: default_rules())
     for record in records:
         online.take(record)
     return state
@@ -114,7 +114,7 @@ def envelope(record: TransactionRecorded) -> str:
 
 def test_poison_is_kept_whole_and_holds_nothing_up() -> None:
     state, kept = FakeMatchState(), Kept()
-    consumer = StreamConsumer(MatchOnline(state, default_rules()), kept)
+    consumer = StreamConsumer(MatchOnline(state, lambda _: default_rules()), kept)
     forged = json.loads(envelope(recorded(charge(1, 500))))
     forged["data"]["tenant_id"] = "other"
     records = stream(
@@ -131,7 +131,7 @@ def test_poison_is_kept_whole_and_holds_nothing_up() -> None:
 
 def test_a_state_that_stays_busy_puts_the_record_aside() -> None:
     state, kept = FakeMatchState(fail_next=1), Kept()
-    consumer = StreamConsumer(MatchOnline(state, default_rules()), kept)
+    consumer = StreamConsumer(MatchOnline(state, lambda _: default_rules()), kept)
     records = stream(envelope(recorded(contribution(1, 500))), envelope(recorded(charge(1, 500))))
     assert consumer.consume(records).poison == 1
     assert kept.records[0][1] == "matching.contended"

@@ -366,6 +366,14 @@ class DynamoMatchState:
         found = self._table.item.query(partition, consistent_read=True)
         return frozenset(i.match_id or "" for i in found if i.status == "stands")
 
+    def holders(self, tenant_id: str, pair: Pair, ids: Sequence[str]) -> dict[str, str]:
+        """Which match holds each of the legs that one holds, in this pair or another."""
+        found: dict[str, str] = {}
+        for start in range(0, len(ids), 100):
+            some = self._legs(tenant_id, [(pair, one) for one in ids[start : start + 100]])
+            found |= {i.transaction_id or "": i.match_id for i in some if i.match_id}
+        return found
+
     def legs(self, tenant_id: str, pair: Pair, ids: Sequence[str]) -> list[Leg]:
         """Legs of a pair by their transactions, free or not; those that do not exist are left out."""
         found: list[Leg] = []

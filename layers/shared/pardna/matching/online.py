@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pardna.matching.current_rules import RulesOf
 from pardna.matching.identity import sole_counterpart
 from pardna.matching.model import Leg, identities, legs_of
 from pardna.matching.ports import Committed, LegState, MatchState
-from pardna.matching.rules import Rules
 from pardna.transactions.recorded import TransactionRecorded
 
 _JOINABLE = (LegState.OPEN, LegState.REOPENED)
@@ -28,9 +28,9 @@ class Taken:
 class MatchOnline:
     """The use case behind the stream's consumer, and behind projecting what is missing."""
 
-    def __init__(self, state: MatchState, rules: Rules) -> None:
+    def __init__(self, state: MatchState, rules_of: RulesOf) -> None:
         self._state = state
-        self._rules = rules
+        self._rules_of = rules_of
 
     def take(self, recorded: TransactionRecorded) -> Taken:
         """Take one version of a transaction in. Raises Unavailable when the state is busy."""
@@ -55,7 +55,8 @@ class MatchOnline:
         if not references:
             return ""
         candidates = self._state.candidates(leg, references[0])
-        match = sole_counterpart(leg, references[0], candidates, self._rules)
-        if match is None or self._state.commit(match) is Committed.LOST:
+        match = sole_counterpart(leg, references[0], candidates, self._rules_of(leg.tenant_id))
+        if match is None:
             return ""
-        return match.match_id
+        done = self._state.commit(match)
+        return match.match_id if done in (Committed.NOW, Committed.BEFORE) else ""

@@ -155,6 +155,18 @@ class MatchState(Protocol):
         ...
 
 
+class Refusals(Protocol):
+    """What people said is not the same money."""
+
+    def refused(self, tenant_id: str, pair: Pair) -> frozenset[str]:
+        """Ids of the matches of a pair that no machine may make."""
+        ...
+
+
+class LegsAndRefusals(MatchState, Refusals, Protocol):
+    """What a shard works with."""
+
+
 class BreakBook(Protocol):
     """Breaks and what people do about them."""
 

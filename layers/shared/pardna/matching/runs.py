@@ -17,17 +17,19 @@ from typing import Any
 
 from pardna.matching.breaks import break_of_finding
 from pardna.matching.codec import finding_from_plain
+from pardna.matching.current_rules import RulesOf, fix_rules, fixed_rules
 from pardna.matching.model import Break, Pair, Status
 from pardna.matching.ports import (
     BreakBook,
     MatchReader,
     Projection,
     Proposals,
+    Refusals,
     RunBook,
     RunFiles,
     StoredMatch,
 )
-from pardna.matching.rules import Rules
+from pardna.matching.refusals import digest
 from pardna.matching.shards import ShardPlan, plan_key
 from pardna.runtime.clock import Clock, iso
 from pardna.runtime.errors import InvalidInput, NotFound
@@ -70,14 +72,15 @@ class Stores:
     matches: MatchReader
     projection: Projection
     proposals: Proposals
+    refusals: Refusals
 
 
 class Reconciliation:
     """The use cases of the machine's states, besides "Check completeness" and "Match shard"."""
 
-    def __init__(self, stores: Stores, rules: Rules, clock: Clock) -> None:
+    def __init__(self, stores: Stores, rules_of: RulesOf, clock: Clock) -> None:
         self._stores = stores
-        self._rules = rules
+        self._rules_of = rules_of
         self._clock = clock
 
     # ---------------------------------------------------------------- plan
@@ -90,9 +93,10 @@ class Reconciliation:
         found = request["completeness"]
         on = str(request["reference_date"])
         first, _ = window(on, int(request.get("window_days") or WINDOW_DAYS))
-        identifier = run_id(
-            tenant_id, first.isoformat(), on, found["inputs_hash"], self._rules.rules_hash
-        )
+        rules = self._rules_of(tenant_id)
+        refused = [m for pair in Pair for m in self._stores.refusals.refused(tenant_id, pair)]
+        inputs = found["inputs_hash"] + digest(refused)
+        identifier = run_id(tenant_id, first.isoformat(), on, inputs, rules.rules_hash)
         shards = [
             {"pairs": [p.value for p in group], "currency": currency, "status": "planned"}
             for currency in found["currencies"]
@@ -107,8 +111,8 @@ class Reconciliation:
                 "reference_date": on,
                 "window_from": first.isoformat(),
                 "inputs_hash": found["inputs_hash"],
-                "rules_hash": self._rules.rules_hash,
-                "rules_version": self._rules.version,
+                "rules_hash": rules.rules_hash,
+                "rules_version": rules.version,
                 "transactions_count": found["transactions_count"],
                 "projected_count": found["projected_count"],
                 "shards_count": len(shards),
@@ -120,6 +124,7 @@ class Reconciliation:
         answer = {"run_id": identifier, "manifest_key": key, "shards_count": len(shards)}
         if header["status"] == "finished":
             return answer | {"outcome": "nothing_new"}
+        fix_rules(self._stores.files, tenant_id, identifier, rules)
         known = {int(s["shard"]) for s in self._stores.runs.shards(tenant_id, identifier)}
         for number, shard in enumerate(shards):
             if number not in known:
@@ -137,11 +142,12 @@ class Reconciliation:
         """Open a break for each finding, and close those that are explained now. Repeatable."""
         header = self._header(tenant_id, identifier)
         on = date.fromisoformat(header["reference_date"])
+        rules = fixed_rules(self._stores.files, tenant_id, identifier)
         found: dict[str, Break] = {}
         for plan in self._plans(tenant_id, identifier):
             for plain in plan.findings:
                 finding, legs_count = finding_from_plain(plain)
-                made = break_of_finding(finding, legs_count, self._rules, on, identifier)
+                made = break_of_finding(finding, legs_count, rules, on, identifier)
                 found[made.break_id] = made
         taken = self._taken(tenant_id, list(found.values()))
         current = {

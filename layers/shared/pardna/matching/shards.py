@@ -17,14 +17,17 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Protocol
 
+from pardna.matching.aliases import applied
 from pardna.matching.codec import (
     Finding,
     finding_to_plain,
     match_from_plain,
     match_to_plain,
 )
-from pardna.matching.model import Leg, Match, Pair, identities
-from pardna.matching.ports import Committed, MatchState, RunBook, RunFiles
+from pardna.matching.current_rules import fixed_rules
+from pardna.matching.model import Leg, Match, Pair, Status, identities
+from pardna.matching.ports import Committed, LegsAndRefusals, RunBook, RunFiles
+from pardna.matching.refusals import set_aside
 from pardna.matching.rules import Rules
 from pardna.runtime.errors import NotFound
 
@@ -100,12 +103,11 @@ class MatchShard:
     """The use case of the state "Match shard"."""
 
     def __init__(
-        self, state: MatchState, runs: RunBook, files: RunFiles, rules: Rules, engine: MatchLegs
+        self, state: LegsAndRefusals, runs: RunBook, files: RunFiles, engine: MatchLegs
     ) -> None:
         self._state = state
         self._runs = runs
         self._files = files
-        self._rules = rules
         self._engine = engine
 
     def work(self, tenant_id: str, run_id: str, shard: int) -> Mapping[str, int]:
@@ -121,16 +123,18 @@ class MatchShard:
         body = self._files.get(key)
         if body is None:
             on = date.fromisoformat(header["reference_date"])
-            made = self._decide(tenant_id, run_id, defined, on).to_bytes()
+            rules = fixed_rules(self._files, tenant_id, run_id)
+            made = self.decide(tenant_id, run_id, defined, rules, on).to_bytes()
             body = made if self._files.put_once(key, made) else self._files.get(key) or made
         plan = ShardPlan.from_bytes(body)
         counts = self._commit(plan)
         self._runs.put_shard(tenant_id, run_id, shard, {"status": "done", "counts": counts})
         return counts
 
-    def _decide(
-        self, tenant_id: str, run_id: str, defined: Mapping[str, Any], on: date
+    def decide(
+        self, tenant_id: str, run_id: str, defined: Mapping[str, Any], rules: Rules, on: date
     ) -> ShardPlan:
+        """What `rules` make of the open legs of a shard; writes nothing."""
         currency = defined["currency"]
         matches: list[Match] = []
         findings: list[Finding] = []
@@ -144,19 +148,28 @@ class MatchShard:
                 for leg in self._state.open_legs(tenant_id, pair, currency)
                 if leg.transaction_id not in spoken_for
             ]
+            seen_legs = applied(legs, rules)
             result = self._engine(
-                [leg for leg in legs if leg.is_left],
-                [leg for leg in legs if not leg.is_left],
-                self._rules,
+                [leg for leg in seen_legs if leg.is_left],
+                [leg for leg in seen_legs if not leg.is_left],
+                rules,
                 pair,
                 on,
             )
-            told = [f for f in result.findings if not _told_elsewhere(f, pair)]
-            matches += [replace(m, run_id=run_id) for m in (*result.matches, *result.proposals)]
+            found, refused = set_aside(
+                (*result.matches, *result.proposals), self._state.refused(tenant_id, pair)
+            )
+            told = [f for f in result.findings if not _told_elsewhere(f, pair)] + refused
+            matches += [replace(m, run_id=run_id) for m in found]
             findings += told
             caps.update(result.caps)
             seen |= {leg.transaction_id for leg in legs}
-            spoken_for |= {leg.transaction_id for m in result.matches for leg in m.members}
+            spoken_for |= {
+                leg.transaction_id
+                for m in found
+                if m.status is Status.COMMITTED
+                for leg in m.members
+            }
             spoken_for |= {leg.transaction_id for f in told for leg in f.covered}
             waiting |= {leg.transaction_id: leg for leg in result.waiting}
         findings = self._name_duplicates(findings, caps)
@@ -206,8 +219,8 @@ class MatchShard:
         for match in plan.matches:
             outcome = self._state.commit(match)
             kind = match.status.value
-            if outcome is Committed.LOST:
-                counts["lost"] += 1
+            if outcome in (Committed.LOST, Committed.REFUSED):
+                counts[outcome.value] += 1
             else:
                 counts[kind] += 1
                 counts[f"{kind}.level_{match.level}"] += 1

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING
 
-from pardna.matching.rules import Rules, default_rules
 from pardna.runtime.clients import client
 from pardna.runtime.clock import utc_now, uuid7
 from pardna.runtime.settings import settings
@@ -14,7 +14,9 @@ from pardna.runtime.settings import settings
 if TYPE_CHECKING:
     from pardna.matching.completeness import CheckCompleteness
     from pardna.matching.consumer import StreamConsumer
+    from pardna.matching.current_rules import CurrentRules
     from pardna.matching.dynamodb import DynamoMatchState
+    from pardna.matching.dynamodb_desk import DynamoRuleBook
     from pardna.matching.dynamodb_runs import DynamoBreakBook, DynamoRunBook
     from pardna.matching.dynamodb_table import MatchTable
     from pardna.matching.online import MatchOnline
@@ -27,9 +29,19 @@ if TYPE_CHECKING:
 
 
 @cache
-def rules() -> Rules:
-    """The rules in force."""
-    return default_rules()
+def current_rules() -> CurrentRules:
+    """Every tenant's rules."""
+    from pardna.matching.current_rules import CurrentRules
+
+    return CurrentRules(rule_book(), time.monotonic)
+
+
+@cache
+def rule_book() -> DynamoRuleBook:
+    """The versions of rules, and aliases."""
+    from pardna.matching.dynamodb_desk import DynamoRuleBook
+
+    return DynamoRuleBook(_table())
 
 
 @cache
@@ -59,7 +71,7 @@ def match_shard() -> MatchShard:
     from pardna.matching.engine import match
     from pardna.matching.shards import MatchShard
 
-    return MatchShard(match_state(), _run_book(), _files(), rules(), match)
+    return MatchShard(match_state(), _run_book(), _files(), match)
 
 
 @cache
@@ -68,9 +80,15 @@ def reconciliation() -> Reconciliation:
     from pardna.matching.runs import Reconciliation, Stores
 
     stores = Stores(
-        _run_book(), _files(), break_book(), match_state(), match_state(), match_state()
+        _run_book(),
+        _files(),
+        break_book(),
+        match_state(),
+        match_state(),
+        match_state(),
+        match_state(),
     )
-    return Reconciliation(stores, rules(), utc_now)
+    return Reconciliation(stores, current_rules().of, utc_now)
 
 
 @cache
@@ -141,7 +159,7 @@ def _run_book() -> DynamoRunBook:
 def _online() -> MatchOnline:
     from pardna.matching.online import MatchOnline
 
-    return MatchOnline(match_state(), rules())
+    return MatchOnline(match_state(), current_rules().remembered)
 
 
 @cache
