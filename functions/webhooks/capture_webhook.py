@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pardna.ingestion import wiring
+from pardna.ingestion.signatures import Webhook
 from pardna.runtime.http import Request, Response, api, respond
 
 
@@ -12,7 +13,6 @@ def handler(request: Request) -> Response:
     captured = wiring.capture_webhook().capture(
         request.path_value("tenant_id"),
         request.path_value("source_id"),
-        request.headers,
-        request.body,
+        Webhook(request.headers, request.body, request.repeated, request.address),
     )
     return respond(202, {"received": captured.raw_sha256})

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from pardna.formats.model import Origin
+from pardna.ingestion.webhook_rules import WebhookRules
 from pardna.runtime.errors import InvalidInput
 
 CHANNELS = ("webhook", "poll", "sftp", "email", "upload")
@@ -73,7 +74,9 @@ class SourceProfile:
     `provider` and `account` make `Transaction.source` (a bank's file may name accounts itself).
     `format` is the family that the files are in (`formats.registry.READERS`), or empty: detected.
     `layout` is the profile (JSON, `formats.profile`) by which its CSV or fixed-width files are read.
-    `signature` is the scheme of its webhooks.
+    `signature` is the scheme of its webhooks, `webhook` what else checking them takes. A source that
+    is not `enabled` is neither heard nor asked. `schedules` says when a channel is visited (an
+    expression of EventBridge Scheduler); a channel without one follows the stack's schedule.
     """
 
     tenant_id: str
@@ -90,6 +93,9 @@ class SourceProfile:
     bic: str = ""
     sftp: SftpPlace | None = None
     mail: MailPlace | None = None
+    webhook: WebhookRules = field(default_factory=WebhookRules)
+    enabled: bool = True
+    schedules: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -125,6 +131,8 @@ class SourceProfile:
             if plain.get("sftp") is not None:
                 place = dict(plain["sftp"])
                 fields["sftp"] = SftpPlace(**place | {"include": tuple(place["include"])})
+            if "webhook" in plain:
+                fields["webhook"] = WebhookRules.from_dict(plain["webhook"])
             if plain.get("mail") is not None:
                 box = dict(plain["mail"])
                 lists = {n: tuple(box[n]) for n in ("allowed_senders", "include")}

@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, BinaryIO, Protocol
 
 from pardna.formats.model import PaymentStatus
 from pardna.ingestion.model import Captured, RawKey, Receipt, SourceProfile
+from pardna.ingestion.quality_history import Facts, Past
 
 
 class RawObject(Protocol):
@@ -251,4 +252,38 @@ class Tenants(Protocol):
 
     def tenant_ids(self) -> Iterable[str]:
         """Every tenant."""
+        ...
+
+
+class SourceHistory(Protocol):
+    """What a source's earlier deliveries were like. All raise Unavailable."""
+
+    def past(self, tenant_id: str, source_id: str, raw_sha256: str, most: int) -> list[Past]:
+        """Its accepted deliveries but that of these bytes, newest first."""
+        ...
+
+    def last_sequence(
+        self, tenant_id: str, source: str, currency: str, day: date, raw_sha256: str
+    ) -> str:
+        """The number of the account's last statement up to a day, but those of these bytes; or empty."""
+        ...
+
+    def remember(
+        self,
+        tenant_id: str,
+        source_id: str,
+        raw_sha256: str,
+        received_at: datetime,
+        format_name: str,
+        facts: Facts,
+    ) -> None:
+        """Keep what a delivery is like; again changes nothing. One write."""
+        ...
+
+
+class RawRestriction(Protocol):
+    """Closes raw objects to everyone who need not read them."""
+
+    def restrict(self, key: RawKey) -> None:
+        """Close the bytes of a key; again changes nothing. One write. Raises Unavailable."""
         ...

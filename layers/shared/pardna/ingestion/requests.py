@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import base64
 import binascii
+from ipaddress import ip_network
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from pardna.formats.profile import Profile
 from pardna.formats.registry import READERS
 from pardna.ingestion.model import MailPlace, SftpPlace, SourceProfile
+from pardna.ingestion.signatures import NAMES, WITHOUT_SECRET
+from pardna.ingestion.webhook_rules import (
+    TOLERANCE_SECONDS,
+    TOLERANCE_SECONDS_MAX,
+    HmacScheme,
+    WebhookRules,
+)
 from pardna.money.model import MoneyError, exponent
 from pardna.runtime.errors import InvalidInput
 
@@ -90,6 +105,47 @@ class NewSftp(_Strict):
         return text
 
 
+class NewScheme(_Strict):
+    """A keyed hash in a header; see `pardna.ingestion.webhook_rules.HmacScheme`."""
+
+    header: Short
+    algorithm: Literal["sha256", "sha384", "sha512"] = "sha256"
+    encoding: Literal["hex", "base64"] = "hex"
+    prefix: Short = ""
+    separator: Short = ""
+    signed: tuple[Literal["id", "timestamp", "url", "body"], ...] = ("body",)
+    joint: Short = ""
+    timestamp_header: Short = ""
+    timestamp_format: Literal["seconds", "milliseconds", "iso"] = "seconds"
+    tolerance_seconds: int = Field(default=TOLERANCE_SECONDS, ge=1, le=TOLERANCE_SECONDS_MAX)
+    id_header: Short = ""
+    key_encoding: Literal["text", "hex", "base64"] = "text"
+    key_prefix: Short = ""
+
+
+class NewWebhook(_Strict):
+    """What checking a source's webhooks needs besides its secret."""
+
+    url: Short = Field(default="", pattern=r"^(https://[\x21-\x7e]+)?$")
+    webhook_id: str = Field(default="", pattern=r"^[A-Za-z0-9]{0,50}$")
+    sandbox: bool = False
+    networks: tuple[Short, ...] = Field(default=(), max_length=50)
+    scheme: NewScheme | None = None
+
+    @field_validator("networks")
+    @classmethod
+    def _are_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            ip_network(network)  # raises ValueError, also for bits below the mask
+        return networks
+
+    def to_rules(self) -> WebhookRules:
+        """The rules; raises InvalidInput ``source.webhook``."""
+        fields = self.model_dump(exclude={"scheme"})
+        scheme = HmacScheme(**self.scheme.model_dump()) if self.scheme else None
+        return WebhookRules(scheme=scheme, **fields)
+
+
 class NewSource(_Strict):
     """One account at one provider, by one or more channels."""
 
@@ -101,7 +157,8 @@ class NewSource(_Strict):
     format: Short = ""
     layout: Profile | None = None
     secret_id: Short = ""
-    signature: Literal["stripe"] = "stripe"
+    signature: str = "stripe"
+    webhook: NewWebhook = NewWebhook()
     holder: Short = ""
     bic: Short = ""
     sftp: NewSftp | None = None
@@ -114,8 +171,12 @@ class NewSource(_Strict):
         for secret_id in (self.secret_id, *named):
             if secret_id and not secret_id.startswith(ours):
                 raise InvalidInput("source.secret", f"a secret's name begins with {ours}")
-        if ("webhook" in self.channels or "poll" in self.channels) and not self.secret_id:
+        own_key = self.signature in WITHOUT_SECRET
+        if not self.secret_id and (
+            "poll" in self.channels or ("webhook" in self.channels and not own_key)
+        ):
             raise InvalidInput("source.secret", "webhooks and polls need a secret")
+        rules = self._webhook_rules()
         if self.format and self.layout is not None:
             raise InvalidInput("source.format", "a layout says itself what the files are")
         if self.format and self.format not in READERS:
@@ -125,8 +186,22 @@ class NewSource(_Strict):
                 exponent(self.currency)
         except MoneyError:
             raise InvalidInput("source.currency", "not a currency") from None
-        fields = self.model_dump(exclude={"sftp", "mail", "layout"})
+        fields = self.model_dump(exclude={"sftp", "mail", "layout", "webhook"})
         fields["layout"] = self.layout.model_dump_json() if self.layout else ""
         place = SftpPlace(**self.sftp.model_dump()) if self.sftp else None
         box = MailPlace(**self.mail.model_dump()) if self.mail else None
-        return SourceProfile(tenant_id=tenant_id, sftp=place, mail=box, **fields)
+        return SourceProfile(tenant_id=tenant_id, sftp=place, mail=box, webhook=rules, **fields)
+
+    def _webhook_rules(self) -> WebhookRules:
+        """The rules, if the scheme has all that it needs; raises InvalidInput."""
+        if self.signature not in NAMES:
+            raise InvalidInput("source.signature", f"one of {', '.join(NAMES)}")
+        rules = self.webhook.to_rules()
+        if (self.signature == "hmac") != (rules.scheme is not None):
+            raise InvalidInput("source.webhook", "a scheme is described for hmac, and only there")
+        signs_url = self.signature == "square" or (rules.scheme and "url" in rules.scheme.signed)
+        if signs_url and not rules.url:
+            raise InvalidInput("source.webhook", "this signature covers the url: which is it?")
+        if self.signature == "paypal" and "webhook" in self.channels and not rules.webhook_id:
+            raise InvalidInput("source.webhook", "PayPal's signature covers the webhook's id")
+        return rules

@@ -33,7 +33,11 @@ _SECURE = {
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request, read once: exact body bytes, lower-case header names."""
+    """One HTTP request, read once: exact body bytes, lower-case header names.
+
+    `repeated` are headers that were sent more than once (`headers` has their last value); `address`
+    is the caller's, as API Gateway saw it, whatever a header claims.
+    """
 
     path: Mapping[str, str]
     query: Mapping[str, str]
@@ -42,6 +46,8 @@ class Request:
     principal: str
     groups: frozenset[str]
     correlation_id: str
+    repeated: frozenset[str] = frozenset()
+    address: str = ""
 
     def path_value(self, name: str) -> str:
         """A path parameter; raises InvalidInput when it is absent or cannot be a name of ours.
@@ -104,7 +110,20 @@ def parse_request(event: Mapping[str, Any], context: Any) -> Request:
         principal=str(claims.get("sub", "")),
         groups=_groups(claims.get("cognito:groups", "")),
         correlation_id=correlation_id(event, context),
+        repeated=_repeated(event),
+        address=str(
+            ((event.get("requestContext") or {}).get("identity") or {}).get("sourceIp") or ""
+        ),
     )
+
+
+def _repeated(event: Mapping[str, Any]) -> frozenset[str]:
+    """Names of headers that stand twice, also in different cases."""
+    many = event.get("multiValueHeaders") or {}
+    names = [str(n).lower() for n in event.get("headers") or {}]
+    twice = {n for n in names if names.count(n) > 1}
+    twice |= {str(n).lower() for n, values in many.items() if len(values or ()) > 1}
+    return frozenset(twice)
 
 
 def _groups(claim: object) -> frozenset[str]:

@@ -15,6 +15,8 @@ from pardna.runtime.errors import NotFound, Unavailable
 
 #: A rotated secret is used after this long at the latest.
 CACHE_SECONDS = 300.0
+#: What was read this recently is not read again, however many wrong signatures come in.
+FRESH_SECONDS = 15.0
 
 
 class Secrets:
@@ -36,6 +38,15 @@ class Secrets:
         except ValueError:
             return text
         return str(parts.get(name, "")) if isinstance(parts, dict) else text
+
+    def renew(self, secret_id: str) -> bool:
+        """Forget a secret that was read a while ago; whether it was. Bounds what strangers cause."""
+        until, _ = self._known.get(secret_id, (0.0, ""))
+        read_at = until - CACHE_SECONDS
+        if not until or self._seconds() - read_at < FRESH_SECONDS:
+            return False
+        del self._known[secret_id]
+        return True
 
     def _text(self, secret_id: str) -> str:
         until, text = self._known.get(secret_id, (0.0, ""))
