@@ -95,13 +95,19 @@ def test_buckets_are_closed_encrypted_and_speak_tls_only(name: str) -> None:
     (policy,) = [
         p for p in resources("AWS::S3::BucketPolicy").values() if mentions(p["Bucket"], name)
     ]
-    (statement,) = policy["PolicyDocument"]["Statement"]
+    statement, *others = policy["PolicyDocument"]["Statement"]
 
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
     assert bucket["BucketEncryption"]
     assert statement["Effect"] == "Deny"
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": False}}
+    # Whoever else is let in is a service of AWS, at work for this account.
+    for other in others:
+        assert set(other["Principal"]) == {"Service"}
+        assert other["Condition"] == {
+            "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+        }
 
 
 def test_raw_objects_are_locked_in_production_only_and_never_for_good() -> None:
