@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from pardna.ledger.model import (
+    TOTAL_MAX,
     UNMATCHED,
     Account,
     Balance,
@@ -106,7 +107,15 @@ class FakeBook:
             and (journal.effective_at or datetime.now(UTC)) < self.closed_until_
         ):
             return Refusal.CLOSED_PERIOD
-        return self._below_minimum(lines)
+        return self._below_minimum(lines) or self._overflow(lines)
+
+    def _overflow(self, lines: tuple[Line, ...]) -> Refusal | None:
+        for line in lines:
+            account = self.accounts[line.account, line.currency]
+            total = self._balance(account)
+            if max(total.debits_minor, total.credits_minor) + abs(line.amount_minor) >= TOTAL_MAX:
+                return Refusal.OVERFLOW
+        return None
 
     def _below_minimum(self, lines: tuple[Line, ...]) -> Refusal | None:
         for key in {(line.account, line.currency) for line in lines}:
@@ -286,7 +295,10 @@ class FakeBook:
             Line(hold.debit, hold.currency, hold.amount_minor),
             Line(hold.credit, hold.currency, -hold.amount_minor),
         )
-        return HoldRefusal.BELOW_MINIMUM if self._below_minimum(lines) else None
+        if self._below_minimum(lines):
+            return HoldRefusal.BELOW_MINIMUM
+        held = sum(h.amount_minor for key, h in self.holds.items() if key not in self.ends)
+        return HoldRefusal.OVERFLOW if held + hold.amount_minor >= TOTAL_MAX else None
 
     def end_hold(
         self, key: str, action: HoldStatus, amount_minor: int | None = None

@@ -287,3 +287,23 @@ def test_a_period_is_closed_forwards_and_when_it_is_over(books: Books, days: int
         book.close_period(now + timedelta(days=days))
     with books.open(TENANT, WHO) as book:
         assert book.closed_until() == now - timedelta(days=3)
+
+
+def test_what_no_account_can_hold_sinks_nobody_else(books: Books) -> None:
+    huge = 2**57 - 1
+    with books.open(TENANT, WHO) as book:
+        book.open_accounts([Account("a", "JMD", AccountType.ASSET)])
+    assert post(
+        books,
+        move("1", 5),
+        move("most", huge - 5, "a", "pot"),
+        move("more", 1, "a", "pot"),
+        move("far more", 2**63 - 1, "a", "pot"),
+        move("2", 7, "cash", "clearing:x:1"),
+    ) == [Status.POSTED, Status.POSTED, Refusal.OVERFLOW, Refusal.OVERFLOW, Status.POSTED]
+    assert (balance(books, "a"), balance(books, "cash")) == (huge - 5, 12)
+    again = move("3", 1, "cash", "clearing:x:1"), move("4", 9, "a", "pot")
+    whole = post(books, *again, whole=True)
+    assert Refusal.OVERFLOW in whole
+    assert set(whole) <= {Refusal.OVERFLOW, Refusal.BATCH_REFUSED}
+    assert balance(books, "cash") == 12

@@ -16,6 +16,8 @@ from pardna.runtime.errors import InvalidInput
 from pardna.transactions.model import Kind, Side
 
 MINOR_MAX = 2**63 - 1
+#: What may ever be debited to, credited to or held on one row of balances stays below this.
+TOTAL_MAX = 2**57
 LINES_MAX = 1_000
 
 #: The states of a match that concern the ledger.
@@ -121,6 +123,7 @@ class Refusal(StrEnum):
     UNKNOWN_JOURNAL = "unknown_journal"
     ALREADY_REVERSED = "already_reversed"
     BATCH_REFUSED = "batch_refused"
+    OVERFLOW = "overflow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +319,7 @@ class HoldRefusal(StrEnum):
     ALREADY_EXPIRED = "already_expired"
     EXCEEDS_HOLD = "exceeds_hold"
     NOT_EXPIRED = "not_expired"
+    OVERFLOW = "overflow"
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,10 +121,10 @@ class PostgresBook:
     def totals(self) -> list[CurrencyTotal]:
         """See LedgerBook."""
         rows = self._connection.execute(
-            "SELECT currency, debits_minor::bigint, credits_minor::bigint, accounts"
+            "SELECT currency, debits_minor, credits_minor, accounts"
             " FROM ledger.trial_balance ORDER BY currency"
         )
-        return [CurrencyTotal(*row) for row in rows]
+        return [CurrencyTotal(cur, int(d), int(c), n) for cur, d, c, n in rows]
 
     def trial_balance(self) -> TrialBalance:
         """See LedgerBook."""
