@@ -38,6 +38,7 @@ def main():
     )
     if all(stamped(folder, lock) for folder, lock, _ in environments):
         own_code()
+        debian_tools()
         return 0
     started = time.time()
     print("Installing what the project needs (once)", flush=True)
@@ -50,6 +51,7 @@ def main():
             out.write(digest(lock))
         print(f"  ok {os.path.relpath(folder, ROOT):<34}{time.time() - begun:6.1f} s", flush=True)
     own_code()
+    debian_tools()
     print(f"Installed in {time.time() - started:.0f} s", flush=True)
     return 0
 
@@ -109,6 +111,12 @@ def own_code():
     script = os.path.join(PRODUCT, "bin", "pardna")
     keep(script, '#!/bin/sh\nexec "$(dirname "$0")/python" -m pardna "$@"\n')
     os.chmod(script, 0o755)
+
+
+def debian_tools():
+    """OpenSSH's server for tests, tried once; nothing else depends on it (`debian_tools.py`)."""
+    if not os.path.isdir(os.path.join(TOOLS, "debian")):
+        subprocess.call([sys.executable, os.path.join(ROOT, "local", "debian_tools.py")])
 
 
 def keep(path, content):
