@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 
 import psycopg
+from psycopg import sql
+
+from tests.support.postgres import TestDatabase
 
 TENANT, WHO = "acme", "tester"
 Document = dict[str, Any]
@@ -77,3 +81,40 @@ def assert_sound(conninfo: str, tenant: str = TENANT) -> None:
         " HAVING count(e.line) <> j.line_count OR sum(e.amount_minor) <> 0"
     )
     assert rows(conninfo, broken, tenant) == []
+
+
+def age(database: TestDatabase, days: int) -> None:
+    """Make everything that was posted so far this many days older, as if it had been posted then.
+
+    As a superuser with every guard off, before anything of it is sealed or in a snapshot: ids carry
+    their time, so journals, their lines and what refers to them move to the partitions of that time.
+    """
+    with psycopg.connect(database.superuser_conninfo) as connection:
+        shift = timedelta(days=days)
+        first = (datetime.now(UTC) - shift).date()
+        connection.execute("SELECT ledger.ensure_partitions(%s, 2)", (first,))
+        connection.execute("SET session_replication_role = replica")
+        connection.execute(
+            "CREATE FUNCTION pg_temp.older(id uuid, shift interval) RETURNS uuid LANGUAGE sql AS"
+            " $$ SELECT (lpad(to_hex(('x0000' || left(replace(id::text, '-', ''), 12))::bit(64)"
+            "::bigint - (extract(epoch FROM shift) * 1000)::bigint), 12, '0')"
+            " || substr(replace(id::text, '-', ''), 13))::uuid $$"
+        )
+        connection.execute(
+            "UPDATE ledger.journals SET journal_id = pg_temp.older(journal_id, %(by)s),"
+            " reverses = pg_temp.older(reverses, %(by)s), recorded_at = recorded_at - %(by)s,"
+            " effective_at = effective_at - %(by)s",
+            {"by": shift},
+        )
+        for table in ("entries", "once"):
+            connection.execute(
+                sql.SQL("UPDATE ledger.{} SET journal_id = pg_temp.older(journal_id, %s)").format(
+                    sql.Identifier(table)
+                ),
+                (shift,),
+            )
+        connection.execute(
+            "UPDATE ledger.entries SET effective_day = effective_day - %s WHERE effective_day"
+            " IS NOT NULL",
+            (days,),
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import psycopg
@@ -113,3 +114,34 @@ def test_a_wrong_tenant_cannot_enter(database: TestDatabase, tenant: str) -> Non
     with pytest.raises(psycopg.errors.InvalidParameterValue):
         with database.session().transaction(tenant, "tester"):
             pass
+
+
+def test_rows_that_were_there_before_are_found_by_the_ledgers_upkeep(
+    empty: TestDatabase, tmp_path: Path
+) -> None:
+    """Row-level security binds the role that migrates: a backfill that forgets it finds nothing."""
+    before = [m for m in migrate.load() if m.name < "0035"]
+    after = [m for m in migrate.load() if "0035" <= m.name < "0037"]
+    for migration in before:
+        write(tmp_path, migration.name, migration.up, migration.check)
+    migrate.apply(empty.admin_conninfo, "only-for-tests", folder=tmp_path)
+    with psycopg.connect(empty.runtime_conninfo) as connection:
+        connection.execute("SELECT app.enter('acme', 'me')")
+        account = {"currency": "JMD", "type": "asset", "normal_side": "debit"}
+        accounts = [{"code": code, **account} for code in ("clearing:x", "bank")]
+        connection.execute("SELECT ledger.open_accounts(%s)", (json.dumps(accounts),))
+        lines = [
+            {"account": "clearing:x", "currency": "JMD", "amount_minor": 5, "item": "t-1"},
+            {"account": "bank", "currency": "JMD", "amount_minor": -5},
+        ]
+        journals = [{"key": "1", "kind": "test", "lines": lines}]
+        connection.execute("SELECT ledger.post(%s)", (json.dumps(journals),))
+    for migration in after:
+        write(tmp_path, migration.name, migration.up, migration.check)
+    migrate.apply(empty.admin_conninfo, folder=tmp_path)
+    with psycopg.connect(empty.runtime_conninfo) as connection:
+        assert connection.execute("SELECT ledger.all_tenants()").fetchall() == [("acme",)]
+        connection.execute("SELECT app.enter('acme', 'me')")
+        open_items = "SELECT item, amount_minor FROM ledger.open_items"
+        assert connection.execute(open_items).fetchall() == [("t-1", 5)]
+        assert connection.execute("SELECT * FROM ledger.open_discrepancies").fetchall() == []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -13,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pardna.cli import main as cli
+from pardna.ledger.anchor import Anchor
 from pardna.ledger.export import export_lines, receipt
 from pardna.ledger.seal import climb, leaf, merkle_root, proof
 from pardna.ledger.verify import main, verify_export, verify_receipt
@@ -167,6 +170,52 @@ def test_a_receipt_proves_one_journal_alone(runtime: str, tmp_path: Path) -> Non
     path = tmp_path / "receipt.json"
     path.write_text(json.dumps(paper))
     assert main([str(path)]) == 0
+
+
+def test_a_receipt_leads_on_to_the_anchored_block(runtime: str, tmp_path: Path) -> None:
+    head = json.loads([line for line in export(runtime) if '"block"' in line][-1])["block"]
+    anchor = Anchor(TENANT, date(2026, 11, 21), 2, head["hash"])
+    for key, later in (("10", 1), ("back", 0)):
+        with entered(runtime) as connection:
+            paper = receipt(connection, keys_of(runtime)[key], up_to=2)
+        assert len(paper["chain"]) == later
+        assert verify_receipt(paper, anchor) is None
+        assert verify_receipt(paper, replace(anchor, height=1)) is not None
+        assert verify_receipt(paper, replace(anchor, tenant_id="other")) is not None
+        assert verify_receipt(paper, replace(anchor, hash="00" * 32)) is not None
+        for block in paper["chain"]:
+            for name in ("height", "from_xid", "to_xid", "journals"):
+                forged = json.loads(json.dumps(paper))
+                forged["chain"][0][name] = int(block[name]) + 1
+                assert verify_receipt(forged, anchor) is not None
+    with entered(runtime) as connection, pytest.raises(NotFound):
+        receipt(connection, keys_of(runtime)["10"], up_to=3)
+
+
+def test_an_export_is_held_against_a_days_anchor(runtime: str, tmp_path: Path) -> None:
+    lines = export(runtime)
+    head = json.loads([line for line in lines if '"block"' in line][-1])["block"]
+    anchor = Anchor(TENANT, date(2026, 11, 21), 2, head["hash"])
+    path, kept = tmp_path / "export.jsonl", tmp_path / "anchor.json"
+    path.write_text("\n".join(lines))
+    for candidate, status in (
+        (anchor, 0),
+        (replace(anchor, height=1), 1),
+        (replace(anchor, tenant_id="other"), 1),
+        (replace(anchor, hash="00" * 32), 1),
+    ):
+        kept.write_text(candidate.to_json())
+        assert main([str(path), "--anchor", str(kept)]) == status
+    # Without its last block the export holds by itself; held against the anchor, it does not.
+    cut = next(n for n, line in enumerate(lines) if '"block"' in line and '"height": 2' in line)
+    path.write_text("\n".join(lines[:cut]))
+    kept.write_text(anchor.to_json())
+    assert main([str(path)]) == 0
+    assert main([str(path), "--anchor", str(kept)]) == 1
+    assert main([str(path), "--anchor"]) == 2
+    for text in ("", "{}", "[]", anchor.to_json().replace("anchor-1", "anchor-9"), "nonsense"):
+        kept.write_text(text)
+        assert main([str(path), "--anchor", str(kept)]) == 2
 
 
 def test_what_is_not_sealed_has_no_receipt(runtime: str) -> None:

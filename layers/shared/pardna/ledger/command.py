@@ -1,4 +1,4 @@
-"""``pardna ledger verify FILE [HASH]``: check an export of the ledger, or a receipt, offline."""
+"""``pardna ledger verify FILE [HASH | --anchor ANCHOR_FILE]``: check an export of the ledger, or a receipt, offline."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pardna.ledger import verify
 
 _HELP = f"""{verify.USAGE}
 FILE is an export (JSON lines) or a single receipt (JSON). HASH is a block's hash that was kept
-elsewhere: the export must hold that block, the receipt must be proved by it. Prints `holds`, or the
+elsewhere, ANCHOR_FILE an anchor (JSON) as it is written each day: the export must hold that block,
+the receipt must be proved by it. Prints `holds`, or the
 first block or journal that does not. Exit status: 0 holds, 1 does not, 2 cannot be read.
 """
 

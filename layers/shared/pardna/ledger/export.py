@@ -30,8 +30,11 @@ def export_lines(connection: Connection, tenant_id: str) -> Iterator[str]:
             yield json.dumps({"journal": fields})
 
 
-def receipt(connection: Connection, journal_id: str) -> dict[str, Any]:
-    """One journal with its proof; raises NotFound when it is unknown or not sealed yet."""
+def receipt(connection: Connection, journal_id: str, up_to: int = 0) -> dict[str, Any]:
+    """One journal with its proof, on to block `up_to` (an anchored one), if that is a later one.
+
+    Raises NotFound when the journal is unknown or not sealed yet, or there is no such block.
+    """
     row = connection.execute("SELECT ledger.block_of(%s::uuid)", (journal_id,)).fetchone()
     if row is None or row[0] is None:
         raise NotFound("ledger.not_sealed", "no sealed block holds this journal")
@@ -44,6 +47,7 @@ def receipt(connection: Connection, journal_id: str) -> dict[str, Any]:
         "block": block,
         "journal": journals[position][1],
         "proof": [[side, other.hex()] for side, other in steps],
+        "chain": [_block(connection, height)[0] for height in range(row[0] + 1, up_to + 1)],
     }
 
 

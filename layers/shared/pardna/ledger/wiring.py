@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 
+from pardna.ledger.anchor import Anchoring
 from pardna.ledger.consume import MatchConsumer, TransactionConsumer
 from pardna.ledger.service import Ledger
+from pardna.ledger.upkeep import DayUpkeep, MinuteUpkeep
 from pardna.runtime.clients import client
 from pardna.runtime.clock import utc_now
 from pardna.runtime.settings import settings
@@ -36,3 +38,23 @@ def match_consumer() -> MatchConsumer:
 
     matches = DynamoMatches(client("dynamodb"), settings().need("match_table"))
     return MatchConsumer(ledger(), matches, departures(), utc_now)
+
+
+@cache
+def minute_upkeep() -> MinuteUpkeep:
+    """Holds and seals, on the database that the settings name."""
+    from pardna.database.session import from_settings
+    from pardna.ledger.postgres_upkeep import PostgresUpkeep
+
+    return PostgresUpkeep(from_settings(settings()))
+
+
+@cache
+def day_upkeep() -> tuple[DayUpkeep, Anchoring]:
+    """Months, snapshots, and anchors beside the raw objects."""
+    from pardna.database.session import from_settings
+    from pardna.ledger.postgres_upkeep import PostgresUpkeep
+    from pardna.ledger.s3_anchor import S3Anchors
+
+    upkeep = PostgresUpkeep(from_settings(settings()))
+    return upkeep, Anchoring(upkeep, S3Anchors(client("s3"), settings().need("raw_bucket")))
