@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
+from dataclasses import replace
 from datetime import timedelta
+from types import ModuleType
 
 import pytest
 
-from pardna.ingestion import normalise
-from pardna.ingestion.messages import each
+from pardna.ingestion import bulk, normalise
+from pardna.ingestion.messages import each, read_arrival
 from pardna.ingestion.model import RawKey, receipt_id
 from pardna.ingestion.normalise import NormaliseObject, SweepRaw
 from pardna.runtime.errors import InvalidInput, NotFound, Unavailable
 from pardna.transactions.ports import DeliveryStatus
-from tests.fakes.ingestion import CollectingAnswers, CountingDrain, MemoryRawStore, MemorySources
+from tests.fakes.ingestion import (
+    CollectingAnswers,
+    CollectingLargeObjects,
+    CountingDrain,
+    MemoryRawStore,
+    MemorySources,
+)
 from tests.fakes.outbox import FixedTenants
 from tests.fakes.transactions import MemoryTransactionStore
 from tests.support.formats import a_camt053, an_entry
@@ -169,8 +178,16 @@ def test_every_write_of_normalising_is_on_the_list() -> None:
     assert writes == ["1 answers", "2 store", "3 relay"]
     listed = normalise.__doc__ or ""
     assert all(f"{n.split()[0]}. " in listed for n in writes)
-    source = inspect.getsource(normalise)
-    assert source.count("# boundary") == len(writes)
+    home.normaliser = replace(home.normaliser, large=CollectingLargeObjects())
+    assert numbered(normalise) == {1, 2, 3, 4}
+    assert all(f"{n}. " in listed for n in numbered(normalise))
+    assert numbered(bulk) == {1, 2, 3, 4}
+    assert all((bulk.__doc__ or "").count(f"\n{n}. ") == 2 for n in (1, 2, 3))
+
+
+def numbered(module: ModuleType) -> set[int]:
+    """The boundaries that a module's source marks."""
+    return {int(n) for n in re.findall(r"# boundary (\d)", inspect.getsource(module))}
 
 
 def test_one_strong_reference_on_two_entries_is_told_and_both_count() -> None:
@@ -294,7 +311,7 @@ def test_only_messages_that_fail_come_again() -> None:
         {"messageId": "garbled", "body": "{"},
         {"messageId": "empty"},
     ]
-    failed = each(records, home.normaliser.normalise)
+    failed = each(records, home.normaliser.normalise, read_arrival)
     assert failed == ["missing", "foreign", "garbled", "empty"]
     assert len(home.said) == 1
 
@@ -303,6 +320,6 @@ def test_an_unexpected_error_fails_its_message_only() -> None:
     def act(key: RawKey, cause: str) -> None:
         raise ZeroDivisionError
 
-    assert each([message(f"raw/{TENANT}/{'0' * 64}")], act) == ["m-1"]
+    assert each([message(f"raw/{TENANT}/{'0' * 64}")], act, read_arrival) == ["m-1"]
     with pytest.raises(InvalidInput):
         RawKey.parse("x")

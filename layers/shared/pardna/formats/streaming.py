@@ -18,7 +18,7 @@ from pardna.formats.encoding import decode
 from pardna.formats.items import Item
 from pardna.formats.model import Origin, Parsed
 from pardna.formats.profile import Profile
-from pardna.runtime.errors import TooLarge
+from pardna.runtime.errors import TooLarge, UnreadableFile
 
 #: Families whose module has ``stream(file, origin)``.
 STREAMED = frozenset(
@@ -38,11 +38,12 @@ _HEAD_BYTES = 64 * 1024
 
 
 def open_stream(
-    file: BinaryIO, origin: Origin, profile: Profile | None = None
+    file: BinaryIO, origin: Origin, profile: Profile | None = None, expected: str = ""
 ) -> tuple[str, Iterator[Item]]:
     """The name of a seekable file's format, and its items; nothing is read twice but the encoding.
 
-    With a profile the file is read by it and not asked what it is. Raises UnreadableFile as the
+    With a profile the file is read by it and not asked what it is; `expected`, where a source names
+    its format, must be what is found. Raises UnreadableFile as the
     readers do, here or while iterating, and TooLarge for a document that cannot be streamed.
     """
     if profile is not None:
@@ -56,6 +57,8 @@ def open_stream(
     if len(data) > WHOLE_MAX:
         raise TooLarge("format.too_large", f"such a document has at most {WHOLE_MAX} bytes")
     family = registry.detect(data)
+    if expected and family != expected:
+        raise UnreadableFile("format.unexpected", f"{family} came where {expected} is expected")
     module = importlib.import_module(f"pardna.formats.{registry.READERS[family]}")
     if family in STREAMED:
         file.seek(0)

@@ -1,19 +1,27 @@
-"""EventBridge's "Object Created" events, as they come from the queue."""
+"""What waits in ingestion's queues: EventBridge's "Object Created" events, large objects, parts."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote_plus
 
 from pardna.ingestion.model import RawKey
 from pardna.runtime.errors import InvalidInput, PardnaError
+from pardna.runtime.events import Envelope
 from pardna.runtime.observability import logger
+from pardna.transactions.lake import PartMessage
+
+T = TypeVar("T")
 
 
-def each(records: Iterable[Mapping[str, Any]], act: Callable[[RawKey, str], object]) -> list[str]:
-    """Call `act` with each message's raw key and cause; returns the ids of messages that failed.
+def each(
+    records: Iterable[Mapping[str, Any]],
+    act: Callable[[T, str], object],
+    read: Callable[[str], tuple[T, str]],
+) -> list[str]:
+    """Call `act` with what each message says and its cause; returns the ids of those that failed.
 
     One message's trouble does not touch the others. An error that nobody expected is logged with
     its traceback and its message comes again too.
@@ -22,8 +30,8 @@ def each(records: Iterable[Mapping[str, Any]], act: Callable[[RawKey, str], obje
     for record in records:
         message_id = str(record.get("messageId", ""))
         try:
-            key, cause = _read(record.get("body", ""))
-            act(key, cause)
+            said, cause = read(record.get("body", ""))
+            act(said, cause)
         except PardnaError as error:
             logger.info("Message failed", error_code=error.code, message_id=message_id)
             failed.append(message_id)
@@ -33,7 +41,19 @@ def each(records: Iterable[Mapping[str, Any]], act: Callable[[RawKey, str], obje
     return failed
 
 
-def _read(body: str) -> tuple[RawKey, str]:
+def read_large(body: str) -> tuple[RawKey, str]:
+    """The key and the cause of a ``large_object.arrived`` event."""
+    envelope = Envelope.from_json(body)
+    return RawKey.parse(str(envelope.data.get("key", ""))), envelope.correlation_id
+
+
+def read_part(body: str) -> tuple[PartMessage, str]:
+    """A part of a large delivery, and its cause."""
+    message = PartMessage.from_json(body)
+    return message, message.correlation_id
+
+
+def read_arrival(body: str) -> tuple[RawKey, str]:
     """The key, and the id of the event as the cause. EventBridge gives keys as they are."""
     try:
         event = json.loads(body)

@@ -3,25 +3,42 @@
 Numbered write boundaries, each of which may be the last thing that a process does:
 1. what banks say of payments is applied     3. the news leave the database (the outbox's own two)
 2. the delivery is recorded, in one database transaction with all that it says
+4. an object that is too large for this function's time is handed over (announced, then 3)
+A file of very many rows is staged instead of 2 and 3; see `pardna.ingestion.bulk` for its own.
 All of them may be repeated. The delivery's row comes after the answers, so that a delivery that has
 a row is done, and the sweep finds one that is not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from itertools import chain, islice
+from typing import Any, BinaryIO
 
 from pardna.formats import registry
-from pardna.formats.model import Parsed, Problem
+from pardna.formats.items import Item, collect
+from pardna.formats.model import Parsed, PaymentStatus, Problem, Statement
+from pardna.formats.streaming import open_stream
+from pardna.ingestion.bulk import StageDelivery
 from pardna.ingestion.model import RawKey, Receipt, SourceProfile
-from pardna.ingestion.ports import Drain, PaymentAnswers, RawStore, Sources, Tenants
-from pardna.ingestion.quality import Judged, judge
+from pardna.ingestion.ports import (
+    Drain,
+    LargeObjects,
+    PaymentAnswers,
+    RawObject,
+    RawStore,
+    Sources,
+    Tenants,
+)
+from pardna.ingestion.quality import Expected, Gate, Judged, Verdict, judge_expected
 from pardna.runtime.clock import Clock
 from pardna.runtime.errors import InvalidInput, PardnaError, TooLarge
 from pardna.runtime.observability import count, logger
+from pardna.transactions.bulk import StagedDelivery
+from pardna.transactions.lake import ROWS_ONLINE
 from pardna.transactions.ports import (
     Batch,
     Delivery,
@@ -37,6 +54,10 @@ SWEEP_GRACE = timedelta(minutes=5)
 SWEEP_PAGE = 500
 #: Events that leave at once; the schedule takes the rest, so that no file is too large for its time.
 DRAIN_MAX = 2_000
+#: No file of fewer bytes has more than `ROWS_ONLINE` rows.
+BULK_BYTES = 64 * 1024
+#: What the function for usual objects surely reads and records in its time.
+LARGE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +73,19 @@ class Normalised:
 
 @dataclass(frozen=True, slots=True)
 class NormaliseObject:
-    """The use case."""
+    """The use case.
+
+    With `bulk` a file of more than `ROWS_ONLINE` rows takes the bulk road; with `large` an object of
+    more than `LARGE_BYTES` is left to whoever has the time for it.
+    """
 
     raw: RawStore
     sources: Sources
     store: TransactionStore
     answers: PaymentAnswers
     relay: Drain
+    bulk: StageDelivery | None = None
+    large: LargeObjects | None = None
 
     def normalise(self, key: RawKey, correlation_id: str) -> Normalised:
         """Make canonical what a raw object says; again, nothing changes.
@@ -67,28 +94,89 @@ class NormaliseObject:
         NotFound (the bytes, or the source's profile, are not there) and Conflict (bytes that are
         not the key's): try again later, then look.
         """
-        data, receipt = self.raw.get(key)
-        if key.receipt:
-            return self._received_again(key, receipt, correlation_id)
-        profile = self.sources.get(key.tenant_id, receipt.source_id)
-        try:
-            parsed = _parse(data, profile, key.raw_sha256)
-        except (InvalidInput, TooLarge) as error:
-            refused = Problem(error.code, "file", error.detail)
-            return self._record(key, receipt, correlation_id, Parsed(""), _refused(refused))
-        closings = self._closings(key.tenant_id, parsed)
-        judged = judge(parsed, receipt.source_id, key.raw_sha256, profile.currency, closings)
+        with self.raw.open(key) as found:
+            if key.receipt:
+                return self._received_again(key, found.receipt, correlation_id)
+            profile = self.sources.get(key.tenant_id, found.receipt.source_id)
+            if self.large is not None and found.size > LARGE_BYTES:
+                self.large.hand_over(key, correlation_id)  # boundary 4
+                self.relay.drain(key.tenant_id, DRAIN_MAX)  # boundary 3
+                return Normalised(DeliveryStatus.ACCEPTED)
+            try:
+                return self._read(key, found, profile, correlation_id)
+            except _NotReadable as error:
+                refused = _refused(Problem(error.code, "file", error.detail))
+                return self._record(key, found.receipt, correlation_id, Parsed(""), refused)
+
+    def _read(
+        self, key: RawKey, found: RawObject, profile: SourceProfile, correlation_id: str
+    ) -> Normalised:
+        """Read a file by the road that its size calls for. Raises _NotReadable."""
+        if self.bulk is None or found.size < BULK_BYTES:
+            with _reading():
+                parsed = _parse(found.file().read(), profile, key.raw_sha256)
+            return self._judge_and_record(key, found.receipt, profile, correlation_id, parsed)
+        if (waiting := self.bulk.waits(key.tenant_id, key.raw_sha256)) is not None:
+            self.relay.drain(key.tenant_id, DRAIN_MAX)  # boundary 3
+            return Normalised(waiting.delivery.status)
+        name, items = _stream(found.file(), profile, key.raw_sha256)
+        first = list(islice(items, ROWS_ONLINE + 1))
+        if len(first) <= ROWS_ONLINE or isinstance(first[0], PaymentStatus):
+            parsed = collect(name, chain(first, items))
+            return self._judge_and_record(key, found.receipt, profile, correlation_id, parsed)
+        return self._stage(key, found.receipt, profile, correlation_id, name, chain(first, items))
+
+    def _stage(
+        self,
+        key: RawKey,
+        receipt: Receipt,
+        profile: SourceProfile,
+        correlation_id: str,
+        name: str,
+        items: Iterator[Item],
+    ) -> Normalised:
+        """The bulk road: rows go to the lake as they are read, and count once the file is judged."""
+        assert self.bulk is not None  # noqa: S101  (for the type checker: `_read` asked)
+        gate = Gate(self._expected(key, receipt, profile), name)
+        parts = self.bulk.read(key.tenant_id, key.raw_sha256, gate, items)
+        verdict = gate.verdict()
+        result = Normalised(verdict.status, rejected_count=len(verdict.rejected))
+        delivery = _delivery(key, receipt, name, verdict.entries_count, verdict)
+        if verdict.good_count:
+            staged = StagedDelivery(delivery, parts, correlation_id, verdict.refused_groups)
+            self.bulk.stage(key.tenant_id, staged, verdict)
+        else:
+            batch = Batch(correlation_id, delivery, verdict.statements, (), verdict.rejected)
+            self.store.record(key.tenant_id, PRINCIPAL, batch)  # boundary 2
+        return _told(key, result)
+
+    def _expected(self, key: RawKey, receipt: Receipt, profile: SourceProfile) -> Expected:
+        """What is known of a file before it is read."""
+        return Expected(
+            receipt.source_id,
+            key.raw_sha256,
+            profile.currency,
+            closings=lambda _place, statement: self._closings(key.tenant_id, statement),
+        )
+
+    def _judge_and_record(
+        self,
+        key: RawKey,
+        receipt: Receipt,
+        profile: SourceProfile,
+        correlation_id: str,
+        parsed: Parsed,
+    ) -> Normalised:
+        judged = judge_expected(parsed, self._expected(key, receipt, profile))
         if parsed.statuses:
             self.answers.apply(key.tenant_id, parsed.statuses, correlation_id)  # boundary 1
         return self._record(key, receipt, correlation_id, parsed, judged)
 
-    def _closings(self, tenant_id: str, parsed: Parsed) -> dict[int, set[int]]:
-        """Where each statement, by its place in the file, may begin."""
-        return {
-            place: self.store.closings(tenant_id, s.source, s.currency, s.from_date)
-            for place, s in enumerate(parsed.statements)
-            if s.from_date is not None and s.opening_minor is not None
-        }
+    def _closings(self, tenant_id: str, s: Statement) -> Set[int]:
+        """Where a statement may begin."""
+        if s.from_date is None or s.opening_minor is None:
+            return frozenset()
+        return self.store.closings(tenant_id, s.source, s.currency, s.from_date)
 
     def _received_again(self, key: RawKey, receipt: Receipt, correlation_id: str) -> Normalised:
         """The same bytes under another name: known, and without effect."""
@@ -99,17 +187,7 @@ class NormaliseObject:
     def _record(
         self, key: RawKey, receipt: Receipt, correlation_id: str, parsed: Parsed, judged: Judged
     ) -> Normalised:
-        delivery = Delivery(
-            source_id=receipt.source_id,
-            channel=receipt.channel,
-            name=receipt.name,
-            raw_sha256=key.raw_sha256,
-            received_at=receipt.received_at,
-            status=judged.status,
-            format=parsed.format,
-            entries_count=parsed.entries_count,
-            problems=tuple(_shown(p) for p in judged.problems),
-        )
+        delivery = _delivery(key, receipt, parsed.format, parsed.entries_count, judged)
         batch = Batch(
             correlation_id=correlation_id,
             delivery=delivery,
@@ -178,6 +256,57 @@ def _parse(data: bytes, profile: SourceProfile, raw_sha256: str) -> Parsed:
     return registry.parse(data, origin, profile.format)
 
 
+def _stream(file: BinaryIO, profile: SourceProfile, raw_sha256: str) -> tuple[str, Iterator[Item]]:
+    """`_parse` for files of any size."""
+    origin = profile.origin(raw_sha256)
+    layout = None
+    with _reading():
+        if profile.layout:
+            from pardna.formats.profile import read_profile  # pydantic: no other reader needs it
+
+            layout = read_profile(profile.layout)
+        name, items = open_stream(file, origin, layout, profile.format)
+    return name, _guarded(items)
+
+
+class _NotReadable(Exception):
+    """A reader's error, told from everybody else's."""
+
+    def __init__(self, error: PardnaError) -> None:
+        super().__init__(error.code)
+        self.code, self.detail = error.code, error.detail
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except (InvalidInput, TooLarge) as error:
+        raise _NotReadable(error) from error
+
+
+def _guarded(items: Iterator[Item]) -> Iterator[Item]:
+    """Items, and a reader's errors as what they are."""
+    with _reading():
+        yield from items
+
+
+def _delivery(
+    key: RawKey, receipt: Receipt, name: str, entries_count: int, judged: Judged | Verdict
+) -> Delivery:
+    return Delivery(
+        source_id=receipt.source_id,
+        channel=receipt.channel,
+        name=receipt.name,
+        raw_sha256=key.raw_sha256,
+        received_at=receipt.received_at,
+        status=judged.status,
+        format=name,
+        entries_count=entries_count,
+        problems=tuple(_shown(p) for p in judged.problems),
+    )
+
+
 def _refused(problem: Problem) -> Judged:
     return Judged(DeliveryStatus.REFUSED, (), (), (), (problem,))
 
@@ -192,7 +321,7 @@ def _shown(problem: Problem) -> Mapping[str, Any]:
 
 
 def _result(key: RawKey, judged: Judged, recorded: Sequence[Recorded]) -> Normalised:
-    """Count it, say it, hand it back."""
+    """Count what recording did, and say it."""
     of = {outcome: sum(r.outcome is outcome for r in recorded) for outcome in Outcome}
     result = Normalised(
         judged.status,
@@ -201,6 +330,11 @@ def _result(key: RawKey, judged: Judged, recorded: Sequence[Recorded]) -> Normal
         of[Outcome.UNCHANGED],
         len(judged.rejected) + of[Outcome.REFUSED],
     )
+    return _told(key, result)
+
+
+def _told(key: RawKey, result: Normalised) -> Normalised:
+    """Say what became of an object."""
     logger.info(
         "Raw object normalised",
         tenant_id=key.tenant_id,

@@ -16,6 +16,7 @@ from pardna.runtime.clock import utc_now
 from pardna.runtime.settings import settings
 
 if TYPE_CHECKING:
+    from pardna.ingestion.bulk import RecordPart
     from pardna.ingestion.normalise import NormaliseObject, SweepRaw
     from pardna.ingestion.poll import PollProvider
     from pardna.ingestion.pull import PullFiles
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pardna.ingestion.s3_arrivals import S3Arrivals
     from pardna.ingestion.signatures import Verify, Webhook
     from pardna.ingestion.webhook_rules import WebhookRules
+    from pardna.transactions.bulk import BulkStore, PartFiles
 
 
 @cache
@@ -107,11 +109,25 @@ def poll_provider() -> PollProvider:
 
 @cache
 def normalise_object() -> NormaliseObject:
-    """In the database's network: PostgreSQL, object store, DynamoDB."""
+    """In the database's network: PostgreSQL, object store, DynamoDB. Leaves large objects to others."""
+    from dataclasses import replace
+
+    from pardna.database.session import from_settings
+    from pardna.ingestion.large import AnnouncedObjects
+    from pardna.outbox.postgres import PostgresOutbox
+
+    outbox = PostgresOutbox(from_settings(settings()))
+    return replace(stage_delivery(), large=AnnouncedObjects(outbox, utc_now))
+
+
+@cache
+def stage_delivery() -> NormaliseObject:
+    """The same, with time and disk for objects of any size."""
     from pardna.database.session import from_settings
     from pardna.ingestion.answers import HandedOver
+    from pardna.ingestion.bulk import StageDelivery
     from pardna.ingestion.normalise import NormaliseObject
-    from pardna.outbox.wiring import relay
+    from pardna.outbox.wiring import drainer
     from pardna.transactions.postgres import PostgresTransactionStore
 
     return NormaliseObject(
@@ -119,15 +135,53 @@ def normalise_object() -> NormaliseObject:
         sources(),
         PostgresTransactionStore(from_settings(settings())),
         HandedOver(_tell_payments),
-        relay(),
+        drainer(),
+        StageDelivery(_parts(), _bulk_store(), drainer()),
     )
+
+
+@cache
+def record_part() -> RecordPart:
+    """In the database's network, with the engine layer for Parquet."""
+    from pardna.ingestion.bulk import RecordPart
+    from pardna.outbox.wiring import drainer
+    from pardna.transactions.parquet import to_parquet
+
+    return RecordPart(_parts(), _bulk_store(), drainer(), to_parquet)
+
+
+def _parts() -> PartFiles:
+    from pardna.transactions.s3 import S3PartFiles
+
+    return S3PartFiles(client("s3"), settings().need("lake_bucket"))
+
+
+def _bulk_store() -> BulkStore:
+    from pardna.database.session import from_settings
+    from pardna.transactions.postgres_bulk import PostgresBulkStore
+
+    return PostgresBulkStore(from_settings(settings()))
 
 
 def normalise_messages(records: Iterable[Mapping[str, Any]]) -> list[str]:
     """Normalise what a queue's messages name; returns the ids of messages that failed."""
-    from pardna.ingestion.messages import each
+    from pardna.ingestion.messages import each, read_arrival
 
-    return each(records, normalise_object().normalise)
+    return each(records, normalise_object().normalise, read_arrival)
+
+
+def stage_messages(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Read the large objects that a queue's messages name; returns the ids that failed."""
+    from pardna.ingestion.messages import each, read_large
+
+    return each(records, stage_delivery().normalise, read_large)
+
+
+def record_messages(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Record the parts that a queue's messages name; returns the ids that failed."""
+    from pardna.ingestion.messages import each, read_part
+
+    return each(records, lambda part, _cause: record_part().record(part), read_part)
 
 
 @cache

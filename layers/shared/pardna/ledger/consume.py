@@ -113,6 +113,10 @@ class TransactionConsumer(_Consumer):
         records, poison = read_all(texts, _recorded)
         return self._finish("post_transactions", records, poison, self._ledger.post_transactions)
 
+    def post(self, records: Sequence[Record[TransactionRecorded]]) -> Consumed:
+        """The same, for records that did not come by the stream."""
+        return self._finish("post_transactions", records, [], self._ledger.post_transactions)
+
 
 class MatchConsumer(_Consumer):
     """Posts what was matched."""

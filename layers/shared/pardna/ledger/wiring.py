@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 from pardna.ledger.anchor import Anchoring
 from pardna.ledger.consume import MatchConsumer, TransactionConsumer
@@ -11,6 +12,9 @@ from pardna.ledger.upkeep import DayUpkeep, MinuteUpkeep
 from pardna.runtime.clients import client
 from pardna.runtime.clock import utc_now
 from pardna.runtime.settings import settings
+
+if TYPE_CHECKING:
+    from pardna.ledger.deliveries import PostDelivery
 
 
 @cache
@@ -58,3 +62,15 @@ def day_upkeep() -> tuple[DayUpkeep, Anchoring]:
 
     upkeep = PostgresUpkeep(from_settings(settings()))
     return upkeep, Anchoring(upkeep, S3Anchors(client("s3"), settings().need("raw_bucket")))
+
+
+@cache
+def post_delivery() -> PostDelivery:
+    """Posts parts of large deliveries."""
+    from pardna.database.session import from_settings
+    from pardna.ledger.deliveries import PostDelivery
+    from pardna.ledger.postgres_heads import PostgresHeads
+    from pardna.transactions.s3 import S3PartFiles
+
+    parts = S3PartFiles(client("s3"), settings().need("lake_bucket"))
+    return PostDelivery(parts, PostgresHeads(from_settings(settings())), transaction_consumer())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -78,6 +79,40 @@ class QueuePort:
                 )
             left += [batch[int(failed["Id"])] for failed in answer.get("Failed", ())]
         return left
+
+
+class PartsPort:
+    """One event about something in parts, as one message for each part on each of the queues.
+
+    A message is the event's ``data`` with ``part`` (from one to ``data.parts``), ``tenant_id`` and
+    ``correlation_id``. A queue that fails gets all of them again, which consumers expect.
+    """
+
+    def __init__(self, client: Any, queue_urls: Sequence[str]) -> None:
+        self._client = client
+        self._queue_urls = queue_urls
+
+    def send(self, envelopes: Sequence[Envelope]) -> list[Envelope]:
+        """See `Port`."""
+        return [e for e in envelopes if not all(self._send(url, e) for url in self._queue_urls)]
+
+    def _send(self, queue_url: str, envelope: Envelope) -> bool:
+        said = {
+            **envelope.data,
+            "tenant_id": envelope.tenant_id,
+            "correlation_id": envelope.correlation_id,
+        }
+        parts = range(1, int(envelope.data["parts"]) + 1)
+        for start in range(0, len(parts), SQS_BATCH_MAX):
+            entries = [
+                {"Id": str(part), "MessageBody": json.dumps(said | {"part": part}, sort_keys=True)}
+                for part in parts[start : start + SQS_BATCH_MAX]
+            ]
+            with aws_answers("the queue"):
+                answer = self._client.send_message_batch(QueueUrl=queue_url, Entries=entries)
+            if answer.get("Failed"):
+                return False
+        return True
 
 
 class PoisonPort:

@@ -37,6 +37,18 @@ def append(connection: Connection[Any], envelopes: Sequence[Envelope]) -> None:
     )
 
 
+class PostgresOutbox:
+    """Announces facts that no other row of the database holds."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def announce(self, tenant_id: str, envelopes: Sequence[Envelope]) -> None:
+        """Announce, once each, in a database transaction of its own. Raises Unavailable."""
+        with self._database.transaction(tenant_id, _PRINCIPAL) as connection:
+            append(connection, envelopes)
+
+
 class PostgresUnsentEvents:
     """`UnsentEvents` on ``platform.outbox``."""
 

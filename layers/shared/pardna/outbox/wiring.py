@@ -59,11 +59,22 @@ def departures() -> Departures:
 
 def routes() -> dict[str, Port]:
     """Which type of event goes where."""
-    from pardna.outbox.aws import PoisonPort, StreamPort, WaitPort
+    from pardna.outbox.aws import PartsPort, PoisonPort, StreamPort, WaitPort
 
     return {
         events.TRANSACTION_RECORDED: StreamPort(
             client("kinesis"), settings().need("transactions_stream")
+        ),
+        events.LARGE_OBJECT_ARRIVED: _queue("stage_delivery_queue_url"),
+        events.DELIVERY_STAGED: PartsPort(
+            client("sqs"), [settings().need("record_part_queue_url")]
+        ),
+        events.DELIVERY_RECORDED: PartsPort(
+            client("sqs"),
+            [
+                settings().need("post_delivery_queue_url"),
+                settings().need("match_delivery_queue_url"),
+            ],
         ),
         events.CARD_CHARGE_REQUESTED: _queue("charge_card_queue_url"),
         events.NOTIFICATION_REQUESTED: _queue("notification_queue_url"),

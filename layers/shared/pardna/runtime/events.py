@@ -19,6 +19,9 @@ from pardna.runtime.errors import InvalidInput
 SCHEMA_VERSION = 1
 
 TRANSACTION_RECORDED = "transaction.recorded"
+LARGE_OBJECT_ARRIVED = "large_object.arrived"
+DELIVERY_STAGED = "delivery.staged"
+DELIVERY_RECORDED = "delivery.recorded"
 CARD_CHARGE_REQUESTED = "card_charge.requested"
 NOTIFICATION_REQUESTED = "notification.requested"
 WAIT_SIGNALLED = "wait.signalled"
@@ -27,6 +30,9 @@ RECORD_POISONED = "record.poisoned"
 EVENT_TYPES = frozenset(
     {
         TRANSACTION_RECORDED,
+        LARGE_OBJECT_ARRIVED,
+        DELIVERY_STAGED,
+        DELIVERY_RECORDED,
         CARD_CHARGE_REQUESTED,
         NOTIFICATION_REQUESTED,
         WAIT_SIGNALLED,

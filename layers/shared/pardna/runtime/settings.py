@@ -43,6 +43,10 @@ class Settings(BaseModel):
     directory_table: str = ""
 
     transactions_stream: str = ""
+    stage_delivery_queue_url: str = ""
+    record_part_queue_url: str = ""
+    post_delivery_queue_url: str = ""
+    match_delivery_queue_url: str = ""
     charge_card_queue_url: str = ""
     notification_queue_url: str = ""
     post_transactions_poison_queue_url: str = ""

@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
-from uuid import UUID
 
 from pardna.money.model import Money, exponent
 from pardna.runtime.errors import InvalidInput
@@ -129,19 +128,14 @@ class Transaction:
     @property
     def content_hash(self) -> str:
         """SHA-256 over everything but provenance; equal hashes mean nothing new was said."""
-        content = to_dict(self)
-        del content["raw_sha256"], content["raw_position"]
-        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        return _hash_of(to_dict(self))
 
 
 def transaction_id(tenant_id: str, source: str, external_id: str) -> str:
     """The UUID (version 8, RFC 9562) that tenant, source and external id determine."""
-    digest = hashlib.sha256("\x1f".join((tenant_id, source, external_id)).encode()).digest()
-    value = int.from_bytes(digest[:16], "big")
-    value = (value & ~(0xF << 76)) | (0x8 << 76)
-    value = (value & ~(0b11 << 62)) | (0b10 << 62)
-    return str(UUID(int=value))
+    h = hashlib.sha256("\x1f".join((tenant_id, source, external_id)).encode()).hexdigest()
+    variant = "89ab"[int(h[16], 16) & 0b11]
+    return f"{h[:8]}-{h[8:12]}-8{h[13:16]}-{variant}{h[17:20]}-{h[20:32]}"
 
 
 def merge(old: Transaction, new: Transaction) -> Transaction:
@@ -258,6 +252,19 @@ def to_dict(transaction: Transaction) -> dict[str, Any]:
         ],
         "batch_id": t.batch_id,
     }
+
+
+def canonical(transaction: Transaction) -> tuple[str, str]:
+    """Body (the JSON of `to_dict`) and content hash, for stores that take many."""
+    content = to_dict(transaction)
+    return json.dumps(content, ensure_ascii=False), _hash_of(content)
+
+
+def _hash_of(content: dict[str, Any]) -> str:
+    """The hash of what a record says, without where it says so."""
+    del content["raw_sha256"], content["raw_position"]
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def from_dict(plain: dict[str, Any]) -> Transaction:

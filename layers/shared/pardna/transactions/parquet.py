@@ -19,7 +19,7 @@ _NESTED = {
     "references": 'STRUCT("type" VARCHAR, "value" VARCHAR, strength VARCHAR)[]',
 }
 _FROM = {
-    "occurred_at": "occurred_at::TIMESTAMP",
+    "occurred_at": "timezone('UTC', occurred_at::TIMESTAMPTZ)",
     "counterparty_name": "counterparty.name",
     "counterparty_account": "counterparty.account",
     "refs": '"references"',

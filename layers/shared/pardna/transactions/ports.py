@@ -146,5 +146,5 @@ class TransactionStore(Protocol):
         ...
 
     def undelivered(self, tenant_id: str, hashes: Sequence[str]) -> set[str]:
-        """Those of `hashes` that no delivery row names: raw bytes that were never parsed."""
+        """Those of `hashes` that no delivery names, nor one that waits: bytes that were never read."""
         ...

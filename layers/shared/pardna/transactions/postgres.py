@@ -5,8 +5,7 @@ id order, with ON CONFLICT DO NOTHING: a writer that meets another's uncommitted
 Only then are the rows that existed locked, in id order too. A writer that holds a row lock thus
 never waits for an insert, so two writers cannot wait for each other.
 
-Rows travel as one JSON document per statement (`jsonb_to_recordset`): escaping thousands of JSON
-texts for arrays would cost more than everything else together.
+Rows travel as one JSON document per statement: escaping thousands of texts for arrays costs more.
 """
 
 from __future__ import annotations
@@ -50,8 +49,10 @@ def record_in(
     *,
     clock: Clock = utc_now,
     refused: Refused | None = None,
+    announced: bool = True,
 ) -> list[Recorded]:
-    """Record transactions in an open, tenant-entered transaction, and announce each new version.
+    """Record transactions in an open, tenant-entered transaction, and announce each new version
+    (unless `announced` is False: the caller announces them together).
 
     Returns one `Recorded` per identity, in id order. A contradiction (see `merge`) raises
     InvalidInput, unless `refused` is given: then it is called and the others go on. Raises
@@ -79,7 +80,11 @@ def record_in(
                 previous[step.transaction_id] = head.transaction
     results.sort(key=lambda r: r.transaction_id)
     _update_heads(connection, [r for r in results if r.outcome is Outcome.CHANGED])
-    _announce(connection, tenant_id, results, previous, correlation_id, clock)
+    said = [r for r in results if r.outcome in (Outcome.NEW, Outcome.CHANGED)]
+    for some in _chunks(said):
+        connection.execute(_VERSIONS, (tenant_id, [r.transaction_id for r in some]))
+    if announced:
+        _announce(connection, said, previous, correlation_id, clock)
     return results
 
 
@@ -226,26 +231,19 @@ def _update_heads(connection: Connection[Any], changed: Sequence[Recorded]) -> N
 
 def _announce(
     connection: Connection[Any],
-    tenant_id: str,
-    results: Sequence[Recorded],
+    said: Sequence[Recorded],
     previous: dict[str, Transaction],
     correlation_id: str,
     clock: Clock,
 ) -> None:
-    """Write the new versions, and what the world must hear of them."""
+    """Write what the world must hear of new versions."""
     now = iso(clock())
-    said = [r for r in results if r.outcome in (Outcome.NEW, Outcome.CHANGED)]
     for chunk in _chunks(said):
-        connection.execute(_VERSIONS, (tenant_id, [r.transaction_id for r in chunk]))
-        append(
-            connection,
-            [
-                TransactionRecorded(
-                    r.transaction, r.version, previous.get(r.transaction_id)
-                ).to_envelope(now, correlation_id)
-                for r in chunk
-            ],
-        )
+        news = [
+            TransactionRecorded(r.transaction, r.version, previous.get(r.transaction_id))
+            for r in chunk
+        ]
+        append(connection, [one.to_envelope(now, correlation_id) for one in news])
 
 
 def _chunks(rows: Sequence[T]) -> Iterator[Sequence[T]]:
@@ -284,10 +282,10 @@ class PostgresTransactionStore:
                 clock=self._clock,
                 refused=refused,
             )
-            _write_statements(connection, tenant_id, batch.statements)
-            _write_rejected(connection, tenant_id, [*batch.rejected, *contradictions])
+            write_statements(connection, tenant_id, batch.statements)
+            write_rejected(connection, tenant_id, [*batch.rejected, *contradictions])
             if batch.delivery is not None:
-                _write_delivery(connection, tenant_id, batch.delivery)
+                write_delivery(connection, tenant_id, batch.delivery)
         return recorded
 
     def get(self, tenant_id: str, transaction_ids: Collection[str]) -> dict[str, Recorded]:
@@ -325,16 +323,19 @@ class PostgresTransactionStore:
         """See `TransactionStore`."""
         with self._database.transaction(tenant_id, "system:read") as connection:
             rows = connection.execute(
-                "SELECT DISTINCT raw_sha256 FROM platform.deliveries"
-                " WHERE tenant_id = %s AND raw_sha256 = ANY(%s)",
-                (tenant_id, list(hashes)),
+                "SELECT raw_sha256 FROM platform.deliveries"
+                " WHERE tenant_id = %(tenant)s AND raw_sha256 = ANY(%(hashes)s)"
+                " UNION SELECT raw_sha256 FROM platform.bulk_deliveries"
+                " WHERE tenant_id = %(tenant)s AND raw_sha256 = ANY(%(hashes)s)",
+                {"tenant": tenant_id, "hashes": list(hashes)},
             ).fetchall()
         return set(hashes) - {row[0] for row in rows}
 
 
-def _write_statements(
+def write_statements(
     connection: Connection[Any], tenant_id: str, statements: Sequence[StatementRecord]
 ) -> None:
+    """Figures of statements; those that are there stay."""
     with connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO platform.statements (tenant_id, source, statement_id, sequence_number,"
@@ -362,9 +363,10 @@ def _write_statements(
         )
 
 
-def _write_rejected(
+def write_rejected(
     connection: Connection[Any], tenant_id: str, rejected: Sequence[Rejected]
 ) -> None:
+    """Rows that are put aside; those that are there stay."""
     with connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO platform.quarantine"
@@ -377,7 +379,8 @@ def _write_rejected(
         )
 
 
-def _write_delivery(connection: Connection[Any], tenant_id: str, delivery: Delivery) -> None:
+def write_delivery(connection: Connection[Any], tenant_id: str, delivery: Delivery) -> None:
+    """That bytes were received, and what became of them; once."""
     connection.execute(
         "INSERT INTO platform.deliveries (tenant_id, source_id, channel, name, raw_sha256,"
         " received_at, status, format, entries_count, problems)"
