@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import date
 from threading import Lock
 
@@ -12,10 +13,12 @@ from pardna.transactions.model import Transaction, merge
 from pardna.transactions.ports import (
     Batch,
     Delivery,
+    DeliveryStatus,
     Outcome,
     Recorded,
     Rejected,
     StatementRecord,
+    of_known_event,
 )
 from pardna.transactions.recorded import TransactionRecorded
 
@@ -29,6 +32,7 @@ class MemoryTransactionStore:
         self.rejected: dict[tuple[str, str, str, str], Rejected] = {}
         self.statements: dict[tuple[str, str, str, str], StatementRecord] = {}
         self.received: dict[tuple[str, str, str, str], Delivery] = {}
+        self.events: dict[tuple[str, str, str], str] = {}
         self.fail_next = 0
         self._lock = Lock()
 
@@ -39,6 +43,7 @@ class MemoryTransactionStore:
                 raise Unavailable("database.unavailable", "told to fail")
             if any(t.tenant_id != tenant_id for t in batch.transactions):
                 raise InvalidInput("transaction.tenant", "a transaction of another tenant")
+            batch = self._claim(tenant_id, batch)
             wanted: dict[str, Transaction] = {}
             for said in batch.transactions:
                 known = wanted.get(said.transaction_id)
@@ -104,7 +109,19 @@ class MemoryTransactionStore:
         for r in batch.rejected:
             self._reject(tenant_id, r)
         if (d := batch.delivery) is not None:
-            self.received.setdefault((tenant_id, d.source_id, d.raw_sha256, d.name), d)
+            key = (tenant_id, d.source_id, d.raw_sha256, d.name)
+            before = self.received.setdefault(key, d)
+            if before.status in (DeliveryStatus.QUARANTINED, DeliveryStatus.REFUSED):
+                self.received[key] = d
+
+    def _claim(self, tenant_id: str, batch: Batch) -> Batch:
+        d = batch.delivery
+        if d is None or not d.event_id or not d.counts:
+            return batch
+        if self.events.setdefault((tenant_id, d.source_id, d.event_id), d.raw_sha256) == d.raw_sha256:  # fmt: skip
+            return batch
+        known = replace(d, status=DeliveryStatus.DUPLICATE, problems=(of_known_event(),))
+        return Batch(batch.correlation_id, known)
 
     def _reject(self, tenant_id: str, r: Rejected) -> None:
         self.rejected.setdefault((tenant_id, r.raw_sha256, r.position, r.code), r)

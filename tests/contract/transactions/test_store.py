@@ -156,3 +156,40 @@ def test_what_a_statement_may_open_with(store: TransactionStore) -> None:
     assert store.closings(TENANT, "ncb:1", "JMD", date(2026, 1, 3)) == {100}
     assert store.closings(TENANT, "ncb:1", "JMD", date(2026, 1, 2)) == set()
     assert store.closings("kgn-two", "ncb:1", "JMD", date(2026, 1, 31)) == set()
+
+
+def delivered(raw: str, status: DeliveryStatus, event_id: str = "evt_1") -> Delivery:
+    return Delivery("stripe", "webhook", "webhook", raw * 64, NOON, status, event_id=event_id)
+
+
+def test_an_event_that_comes_again_in_other_bytes_has_no_effect(store: TransactionStore) -> None:
+    good, bad = DeliveryStatus.ACCEPTED, DeliveryStatus.REFUSED
+    store.record(TENANT, "p", batch(delivery=delivered("a", bad)))  # does not count: takes no name
+    first = store.record(TENANT, "p", batch(charge(), delivery=delivered("b", good)))
+    other = charge("ch_2", raw_sha256="c" * 64)
+    again = store.record(TENANT, "p", batch(other, delivery=delivered("c", good)))
+    assert [r.outcome for r in first] == [Outcome.NEW]
+    assert again == []
+    ((known),) = store.deliveries(TENANT, "c" * 64)
+    assert known.status is DeliveryStatus.DUPLICATE
+    assert [p["code"] for p in known.problems] == ["event.duplicate"]
+    # The first one's own bytes again, another event, another tenant: all as ever.
+    assert store.record(TENANT, "p", batch(charge(), delivery=delivered("b", good)))[0].outcome is Outcome.UNCHANGED  # fmt: skip
+    assert store.record(TENANT, "p", batch(other, delivery=delivered("d", good, "evt_2")))
+    theirs = charge(tenant_id="kgn-two")
+    assert store.record("kgn-two", "p", batch(theirs, delivery=delivered("c", good)))
+
+
+def test_what_could_not_be_read_may_be_read_later_and_never_falls_back(
+    store: TransactionStore,
+) -> None:
+    for status, expected in (
+        (DeliveryStatus.REFUSED, DeliveryStatus.REFUSED),
+        (DeliveryStatus.QUARANTINED, DeliveryStatus.QUARANTINED),
+        (DeliveryStatus.ACCEPTED, DeliveryStatus.ACCEPTED),
+        (DeliveryStatus.REFUSED, DeliveryStatus.ACCEPTED),
+        (DeliveryStatus.QUARANTINED, DeliveryStatus.ACCEPTED),
+    ):
+        store.record(TENANT, "p", batch(delivery=delivered("a", status, "")))
+        (known,) = store.deliveries(TENANT, "a" * 64)
+        assert known.status is expected

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from pardna.ingestion.event_ids import event_id
 from pardna.ingestion.model import Captured, Receipt, SourceProfile
 from pardna.ingestion.ports import RawStore, RenewableSecrets, Sources
 from pardna.ingestion.signatures import SCHEMES, WITHOUT_SECRET, Verify, Webhook
@@ -14,15 +15,9 @@ from pardna.runtime.clock import Clock
 from pardna.runtime.errors import InvalidInput, NotFound
 from pardna.runtime.observability import count, logger
 
-#: What is kept of the headers; signatures, tokens and cookies are not. Two of them name the event.
-_KEPT_HEADERS = (
-    "content-type",
-    "user-agent",
-    "x-request-id",
-    "webhook-id",
-    "x-razorpay-event-id",
-)
-_HEADER_MAX = 200
+#: What is kept of the headers; signatures, tokens and cookies are not.
+_KEPT_HEADERS = ("content-type", "user-agent", "x-request-id")
+_HEADER_MAX = 150
 
 #: Parts of a source's webhook secret. The previous one counts until its end, and never without one.
 CURRENT, PREVIOUS, PREVIOUS_UNTIL = (
@@ -69,8 +64,7 @@ class CaptureWebhook:
         if not profile.enabled:
             count("WebhookDisabled")
             raise NotFound("webhook.disabled", "this source is switched off")
-        headers = webhook.headers
-        kept = {n: headers[n][:_HEADER_MAX] for n in _KEPT_HEADERS if n in headers}
+        kept = _kept(webhook, event_id(profile.signature, webhook.headers, webhook.body))
         receipt = Receipt(source_id, "webhook", "webhook", now, kept.get("content-type", ""), kept)
         captured = self.raw.put_once(tenant_id, webhook.body, receipt)
         count("WebhookCaptured" if captured.created else "WebhookRepeated")
@@ -103,6 +97,16 @@ class CaptureWebhook:
         if still_valid(part(secret_id, PREVIOUS_UNTIL), now):
             known.append(part(secret_id, PREVIOUS))
         return [secret for secret in known if secret]
+
+
+def _kept(webhook: Webhook, event: str) -> dict[str, str]:
+    """What a receipt holds of the headers: little, printable, and the event's id first."""
+    kept = {"event-id": event} if event else {}
+    for name in _KEPT_HEADERS:
+        if name in webhook.headers:
+            text = webhook.headers[name][:_HEADER_MAX].encode("ascii", "replace").decode()
+            kept[name] = "".join(c if c.isprintable() and c not in '"\\' else "?" for c in text)
+    return kept
 
 
 def still_valid(until: str, now: datetime) -> bool:

@@ -144,7 +144,10 @@ class SourceProfile:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """How bytes were received. `name` is the file's, or the channel's word for it."""
+    """How bytes were received. `name` is the file's, or the channel's word for it.
+
+    A webhook's event id travels among the headers, as ``event-id``.
+    """
 
     source_id: str
     channel: str
@@ -152,6 +155,11 @@ class Receipt:
     received_at: datetime
     content_type: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def event_id(self) -> str:
+        """What the provider calls the event, or empty."""
+        return str(self.headers.get("event-id", "")) if self.channel == "webhook" else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -304,6 +304,7 @@ def _delivery(
         format=name,
         entries_count=entries_count,
         problems=tuple(_shown(p) for p in judged.problems),
+        event_id=receipt.event_id,
     )
 
 

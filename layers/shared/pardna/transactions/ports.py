@@ -56,7 +56,8 @@ class DeliveryStatus(StrEnum):
 class Delivery:
     """One receipt: which bytes, from which source, by which channel, and what became of them.
 
-    `problems` are JSON objects ``{code, position, reason}`` without personal data.
+    `problems` are JSON objects ``{code, position, reason}`` without personal data. `event_id` is
+    what the provider calls the event; only its first delivery that counts has an effect.
     """
 
     source_id: str
@@ -68,6 +69,22 @@ class Delivery:
     format: str = ""
     entries_count: int = 0
     problems: tuple[Mapping[str, Any], ...] = ()
+    event_id: str = ""
+
+    @property
+    def counts(self) -> bool:
+        """Something of it was recorded; such a delivery never falls back."""
+        return self.status in (DeliveryStatus.ACCEPTED, DeliveryStatus.ACCEPTED_WITH_WARNINGS)
+
+
+def of_known_event() -> Mapping[str, Any]:
+    """What is said of a delivery whose event other bytes told of before."""
+    return {
+        "code": "event.duplicate",
+        "position": "file",
+        "reason": "this event was received before, in other bytes",
+        "severity": "error",
+    }
 
 
 @dataclass(frozen=True, slots=True)

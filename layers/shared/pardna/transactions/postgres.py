@@ -32,6 +32,7 @@ from pardna.transactions.ports import (
     Rejected,
     StatementRecord,
 )
+from pardna.transactions.postgres_events import claim
 from pardna.transactions.recorded import TransactionRecorded
 
 T = TypeVar("T")
@@ -274,6 +275,7 @@ class PostgresTransactionStore:
             )
 
         with self._database.transaction(tenant_id, principal) as connection:
+            batch = claim(connection, tenant_id, batch)
             recorded = record_in(
                 connection,
                 tenant_id,
@@ -380,11 +382,17 @@ def write_rejected(
 
 
 def write_delivery(connection: Connection[Any], tenant_id: str, delivery: Delivery) -> None:
-    """That bytes were received, and what became of them; once."""
+    """That bytes were received, and what became of them; what could not be read may be, later."""
     connection.execute(
         "INSERT INTO platform.deliveries (tenant_id, source_id, channel, name, raw_sha256,"
-        " received_at, status, format, entries_count, problems)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        " received_at, status, format, entries_count, problems, event_id)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " ON CONFLICT (tenant_id, source_id, raw_sha256, name) DO UPDATE SET"
+        " status = excluded.status, format = excluded.format, problems = excluded.problems,"
+        " entries_count = excluded.entries_count, parsed_at = now()"
+        # Read again, and better: never from what counted to what does not, nor to what it was.
+        " WHERE deliveries.status IN ('quarantined', 'refused')"
+        " AND excluded.status <> deliveries.status",
         (
             tenant_id,
             delivery.source_id,
@@ -396,5 +404,6 @@ def write_delivery(connection: Connection[Any], tenant_id: str, delivery: Delive
             delivery.format,
             delivery.entries_count,
             Jsonb([dict(p) for p in delivery.problems]),
+            delivery.event_id,
         ),
     )
