@@ -51,6 +51,8 @@ CREATE TABLE platform.quarantine_decisions (
     scope text NOT NULL CHECK (scope IN ('row', 'file')),
     replacements jsonb NOT NULL DEFAULT '[]',
     reason text NOT NULL CHECK (length(reason) BETWEEN 1 AND 500),
+    -- The same request by the same person again is the same decision.
+    request_hash text NOT NULL CHECK (request_hash ~ '^[0-9a-f]{64}$'),
     needs_second boolean NOT NULL,
     proposed_by text NOT NULL DEFAULT app.principal(),
     proposed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
