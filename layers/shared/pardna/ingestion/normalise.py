@@ -4,6 +4,7 @@ Numbered write boundaries, each of which may be the last thing that a process do
 1. what banks say of payments is applied     3. the news leave the database (the outbox's own two)
 2. the delivery is recorded, in one database transaction with all that it says
 4. an object that is too large for this function's time is handed over (announced, then 3)
+The quality gate has two of its own, before 1 and before 2 (`pardna.ingestion.quality_gate`).
 A file of very many rows is staged instead of 2 and 3; see `pardna.ingestion.bulk` for its own.
 All of them may be repeated. The delivery's row comes after the answers, so that a delivery that has
 a row is done, and the sweep finds one that is not.
@@ -23,6 +24,7 @@ from pardna.formats.items import Item, collect
 from pardna.formats.model import Parsed, PaymentStatus, Problem, Statement
 from pardna.formats.streaming import open_stream
 from pardna.ingestion.bulk import StageDelivery
+from pardna.ingestion.card_numbers import mask
 from pardna.ingestion.model import RawKey, Receipt, SourceProfile
 from pardna.ingestion.ports import (
     Drain,
@@ -34,6 +36,7 @@ from pardna.ingestion.ports import (
     Tenants,
 )
 from pardna.ingestion.quality import Expected, Gate, Judged, Verdict, judge_expected
+from pardna.ingestion.quality_gate import QualityGate
 from pardna.runtime.clock import Clock
 from pardna.runtime.errors import InvalidInput, PardnaError, TooLarge
 from pardna.runtime.observability import count, logger
@@ -86,6 +89,7 @@ class NormaliseObject:
     relay: Drain
     bulk: StageDelivery | None = None
     large: LargeObjects | None = None
+    gate: QualityGate | None = None
 
     def normalise(self, key: RawKey, correlation_id: str) -> Normalised:
         """Make canonical what a raw object says; again, nothing changes.
@@ -112,36 +116,39 @@ class NormaliseObject:
         self, key: RawKey, found: RawObject, profile: SourceProfile, correlation_id: str
     ) -> Normalised:
         """Read a file by the road that its size calls for. Raises _NotReadable."""
+        file = found.file()
         if self.bulk is None or found.size < BULK_BYTES:
+            expected = self._expected(key, file, found.receipt, profile)
             with _reading():
-                parsed = _parse(found.file().read(), profile, key.raw_sha256)
-            return self._judge_and_record(key, found.receipt, profile, correlation_id, parsed)
+                parsed = _parse(file.read(), profile, key.raw_sha256)
+            return self._judge_and_record(key, found.receipt, correlation_id, parsed, expected)
         if (waiting := self.bulk.waits(key.tenant_id, key.raw_sha256)) is not None:
             self.relay.drain(key.tenant_id, DRAIN_MAX)  # boundary 3
             return Normalised(waiting.delivery.status)
-        name, items = _stream(found.file(), profile, key.raw_sha256)
+        expected = self._expected(key, file, found.receipt, profile)
+        name, items = _stream(file, profile, key.raw_sha256)
         first = list(islice(items, ROWS_ONLINE + 1))
         if len(first) <= ROWS_ONLINE or isinstance(first[0], PaymentStatus):
             parsed = collect(name, chain(first, items))
-            return self._judge_and_record(key, found.receipt, profile, correlation_id, parsed)
-        return self._stage(key, found.receipt, profile, correlation_id, name, chain(first, items))
+            return self._judge_and_record(key, found.receipt, correlation_id, parsed, expected)
+        gate = Gate(expected, name)
+        return self._stage(key, found.receipt, correlation_id, gate, chain(first, items))
 
     def _stage(
         self,
         key: RawKey,
         receipt: Receipt,
-        profile: SourceProfile,
         correlation_id: str,
-        name: str,
+        gate: Gate,
         items: Iterator[Item],
     ) -> Normalised:
         """The bulk road: rows go to the lake as they are read, and count once the file is judged."""
         assert self.bulk is not None  # noqa: S101  (for the type checker: `_read` asked)
-        gate = Gate(self._expected(key, receipt, profile), name)
         parts = self.bulk.read(key.tenant_id, key.raw_sha256, gate, items)
         verdict = gate.verdict()
+        self._settle(key, receipt, gate.format, verdict)
         result = Normalised(verdict.status, rejected_count=len(verdict.rejected))
-        delivery = _delivery(key, receipt, name, verdict.entries_count, verdict)
+        delivery = _delivery(key, receipt, gate.format, verdict.entries_count, verdict)
         if verdict.good_count:
             staged = StagedDelivery(delivery, parts, correlation_id, verdict.refused_groups)
             self.bulk.stage(key.tenant_id, staged, verdict)
@@ -150,8 +157,12 @@ class NormaliseObject:
             self.store.record(key.tenant_id, PRINCIPAL, batch)  # boundary 2
         return _told(key, result)
 
-    def _expected(self, key: RawKey, receipt: Receipt, profile: SourceProfile) -> Expected:
+    def _expected(
+        self, key: RawKey, file: BinaryIO, receipt: Receipt, profile: SourceProfile
+    ) -> Expected:
         """What is known of a file before it is read."""
+        if self.gate is not None:
+            return self.gate.expect(key, file, receipt, profile)
         return Expected(
             receipt.source_id,
             key.raw_sha256,
@@ -163,14 +174,20 @@ class NormaliseObject:
         self,
         key: RawKey,
         receipt: Receipt,
-        profile: SourceProfile,
         correlation_id: str,
         parsed: Parsed,
+        expected: Expected,
     ) -> Normalised:
-        judged = judge_expected(parsed, self._expected(key, receipt, profile))
+        judged = judge_expected(parsed, expected)
+        self._settle(key, receipt, parsed.format, judged)
         if parsed.statuses:
             self.answers.apply(key.tenant_id, parsed.statuses, correlation_id)  # boundary 1
         return self._record(key, receipt, correlation_id, parsed, judged)
+
+    def _settle(self, key: RawKey, receipt: Receipt, name: str, found: Judged | Verdict) -> None:
+        """What the gate leaves behind."""
+        if self.gate is not None:
+            self.gate.settle(key, receipt, name, found.facts, found.card_numbers_count)
 
     def _closings(self, tenant_id: str, s: Statement) -> Set[int]:
         """Where a statement may begin."""
@@ -297,7 +314,7 @@ def _delivery(
     return Delivery(
         source_id=receipt.source_id,
         channel=receipt.channel,
-        name=receipt.name,
+        name=mask(receipt.name),
         raw_sha256=key.raw_sha256,
         received_at=receipt.received_at,
         status=judged.status,

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 from pardna.formats.encoding import decode
 from pardna.formats.profile import Profile
+from pardna.formats.recognise import text_kind
 from pardna.ingestion.quality_history import COLUMNS_MAX
 from pardna.runtime.errors import PardnaError
 
@@ -20,12 +21,10 @@ _HEAD_BYTES = 64 * 1024
 _JSON_MAX = 1024 * 1024
 _FREE = frozenset({"metadata", "additionalData", "notes", "custom_fields", "links", "_links"})
 #: Formats whose files are CSV with headings in the first line.
-_REPORTS = frozenset(
-    {"stripe.payout_report", "adyen.settlement", "checkout.settlement", "paypal.settlement"}
-)
+_REPORTS = frozenset({"stripe.payout_report", "adyen.settlement", "checkout.settlement"})
 
 
-def columns_of(file: BinaryIO, format_name: str, profile: Profile | None) -> tuple[str, list[str]]:
+def columns_of(file: BinaryIO, profile: Profile | None) -> tuple[str, list[str]]:
     """(kind of schema, columns); both empty where there is none. The file stands at its start after."""
     file.seek(0)
     head = file.read(_JSON_MAX + 1)
@@ -35,13 +34,12 @@ def columns_of(file: BinaryIO, format_name: str, profile: Profile | None) -> tup
             names = _headings(head[:_HEAD_BYTES], profile) if profile.headings else []
             return (f"csv:{profile.name}", names) if names else ("", [])
         if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")):
-            return _of_json(head, format_name)
-        if format_name in _REPORTS:
-            line = decode(head[: _HEAD_BYTES // 4 * 4]).split("\n", 1)[0]
+            return _of_json(head)
+        text = decode(head[: _HEAD_BYTES // 4 * 4])
+        if (kind := text_kind(text)) in _REPORTS:
+            line = text.lstrip().split("\n", 1)[0]
             delimiter = max(",;\t", key=line.count)
-            names = _clean(next(csv.reader([line.rstrip("\r")], delimiter=delimiter), []))
-            # PayPal's report begins with records of its own instead of headings.
-            return (f"csv:{format_name}", names) if len(names) > 3 else ("", [])
+            return f"csv:{kind}", _clean(next(csv.reader([line.rstrip("\r")], delimiter=delimiter)))
     except (PardnaError, csv.Error, ValueError, RecursionError):
         pass  # whatever is wrong with the file, its reader says
     return "", []
@@ -66,7 +64,7 @@ def _clean(cells: list[str]) -> list[str]:
     return [name for c in cells[:COLUMNS_MAX] if (name := c.strip().strip("\ufeff")[:100])]
 
 
-def _of_json(head: bytes, format_name: str) -> tuple[str, list[str]]:
+def _of_json(head: bytes) -> tuple[str, list[str]]:
     if len(head) > _JSON_MAX:
         return "", []
     document = json.loads(decode(head))
@@ -75,7 +73,7 @@ def _of_json(head: bytes, format_name: str) -> tuple[str, list[str]]:
         return "", []
     marks = (first.get(name) for name in ("object", "type", "event_type", "eventCode", "entity"))
     kind = "/".join(mark for mark in marks if isinstance(mark, str))[:100]
-    return f"json:{format_name}:{kind}", sorted(set(_keys(first, "", 2)))[:COLUMNS_MAX]
+    return f"json:{kind}", sorted(set(_keys(first, "", 2)))[:COLUMNS_MAX]
 
 
 def _keys(value: Any, prefix: str, depth: int) -> Iterator[str]:

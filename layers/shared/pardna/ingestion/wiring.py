@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pardna.ingestion.normalise import NormaliseObject, SweepRaw
     from pardna.ingestion.poll import PollProvider
     from pardna.ingestion.pull import PullFiles
+    from pardna.ingestion.quality_gate import QualityGate
+    from pardna.ingestion.quarantine import Quarantine
+    from pardna.ingestion.quarantine_postgres import PostgresQuarantine
     from pardna.ingestion.requests import NewSource
     from pardna.ingestion.s3_arrivals import S3Arrivals
     from pardna.ingestion.signatures import Verify, Webhook
@@ -137,7 +140,43 @@ def stage_delivery() -> NormaliseObject:
         HandedOver(_tell_payments),
         drainer(),
         StageDelivery(_parts(), _bulk_store(), drainer()),
+        gate=_quality_gate(),
     )
+
+
+@cache
+def _quality_gate() -> QualityGate:
+    from pardna.database.session import from_settings
+    from pardna.ingestion.quality_gate import QualityGate
+    from pardna.ingestion.quality_postgres import PostgresSourceHistory
+    from pardna.ingestion.s3_restriction import S3RawRestriction
+    from pardna.transactions.postgres import PostgresTransactionStore
+
+    database = from_settings(settings())
+    return QualityGate(
+        PostgresTransactionStore(database),
+        PostgresSourceHistory(database),
+        S3RawRestriction(client("s3"), settings().need("raw_bucket")),
+    )
+
+
+@cache
+def quarantine() -> Quarantine:
+    """In the database's network: PostgreSQL, object store, DynamoDB."""
+    from pardna.ingestion.quarantine import Quarantine
+    from pardna.outbox.wiring import drainer
+
+    book = quarantine_list()
+    return Quarantine(book, book, book, raw_store(), sources(), _quality_gate(), drainer())
+
+
+@cache
+def quarantine_list() -> PostgresQuarantine:
+    """In the database's network."""
+    from pardna.database.session import from_settings
+    from pardna.ingestion.quarantine_postgres import PostgresQuarantine
+
+    return PostgresQuarantine(from_settings(settings()))
 
 
 @cache
