@@ -23,9 +23,18 @@ def test_a_long_sample_is_cut() -> None:
     heading = "Date,Narrative,Ref,Debit,Credit,Balance\n"
     line = "03/02/2026,x,R,,1.00,\n"
     tried = try_profile((heading + line * 1000).encode(), a_profile(marked=[]), rows_max=10)
-    assert len(tried.rows) == tried.read == 10
+    assert len(tried.rows) == 10
+    assert tried.read == 1000
+    assert tried.sums_minor == {"JMD": 100_000}
 
 
 def test_a_sample_of_something_else_is_refused() -> None:
     with pytest.raises(UnreadableFile):
         try_profile(b"hello", a_profile())
+
+
+def test_a_whole_file_ties_and_a_cut_one_does_not() -> None:
+    assert try_profile(STATEMENT.encode(), a_profile()).ties is True
+    assert try_profile(STATEMENT.replace("Total,2", "Total,3").encode(), a_profile()).ties is False
+    bare = "Date,Narrative,Ref,Debit,Credit,Balance\n03/02/2026,x,R,,1.00,\n"
+    assert try_profile(bare.encode(), a_profile(marked=[])).ties is None

@@ -42,15 +42,23 @@ PERMISSIONS: Mapping[str, frozenset[Role]] = MappingProxyType(
         "approvals.decide": frozenset({Role.APPROVER, Role.BANKER}),
         "approvals.read": _READERS,
         "breaks.read": _READERS,
+        "breaks.write": frozenset({Role.BANKER, Role.OPERATOR}),
         "circles.read": _READERS,
         "circles.write": frozenset({Role.BANKER}),
         "ledger.close": frozenset({Role.BANKER}),
         "ledger.read": frozenset({Role.AUDITOR, Role.BANKER, Role.OPERATOR}),
+        "matching.read": _READERS,
+        "matching.write": frozenset({Role.BANKER, Role.OPERATOR}),
+        # Rules say what a machine may decide about money; a second person agrees to each change.
+        "matching_rules.write": frozenset({Role.BANKER}),
         "memberships.write": frozenset({Role.ADMIN}),
+        "quarantine.decide": frozenset({Role.BANKER, Role.OPERATOR}),
+        "quarantine.read": _READERS,
         "reconciliation.read": _READERS,
         "reconciliation.run": frozenset({Role.BANKER, Role.OPERATOR}),
         "reports.read": _READERS,
         "rounds.start": frozenset({Role.BANKER, Role.OPERATOR}),
+        "sources.read": _READERS | frozenset({Role.ADMIN}),
         "sources.write": frozenset({Role.ADMIN, Role.OPERATOR}),
     }
 )

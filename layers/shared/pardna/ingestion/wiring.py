@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from pardna.ingestion.bulk import RecordPart
     from pardna.ingestion.normalise import NormaliseObject, SweepRaw
     from pardna.ingestion.poll import PollProvider
+    from pardna.ingestion.profiles import Profiles
     from pardna.ingestion.pull import PullFiles
     from pardna.ingestion.quality_gate import QualityGate
+    from pardna.ingestion.quality_requests import NewDecision
     from pardna.ingestion.quarantine import Quarantine
     from pardna.ingestion.quarantine_postgres import PostgresQuarantine
     from pardna.ingestion.requests import NewSource
@@ -253,3 +255,37 @@ def _tell_payments(
         for message_id, status, end_to_end_id, reason in said
     ]
     payment_statuses().apply(tenant_id, statuses, correlation_id)
+
+
+def quarantine_page(tenant_id: str, query: Mapping[str, str]) -> dict[str, Any]:
+    """A page of what was put aside, as a query chooses."""
+    from pardna.ingestion.quality_requests import filter_of, page_report
+    from pardna.runtime.paging import page_size
+
+    most = page_size(query)
+    return page_report(quarantine_list().page(tenant_id, filter_of(query), most + 1), most)
+
+
+def decide_quarantined(
+    tenant_id: str, principal: str, quarantine_id: str, asked: NewDecision, cause: str
+) -> dict[str, Any]:
+    """Decide, confirm or withdraw; what came of it."""
+    from pardna.ingestion.quality_requests import decision_report
+
+    if asked.action == "confirm":
+        done = quarantine().confirm(tenant_id, principal, asked.decision_id, cause)
+    elif asked.action == "withdraw":
+        done = quarantine().withdraw(tenant_id, principal, asked.decision_id)
+    else:
+        done = quarantine().decide(tenant_id, principal, asked.to_asked(quarantine_id), cause)
+    return decision_report(done)
+
+
+@cache
+def profiles() -> Profiles:
+    """Outside the database's network: the directory."""
+    from pardna.ingestion.profiles import Profiles
+    from pardna.ingestion.profiles_dynamodb import DynamoProfileShelf
+
+    shelf = DynamoProfileShelf(client("dynamodb"), settings().need("directory_table"))
+    return Profiles(shelf, utc_now)

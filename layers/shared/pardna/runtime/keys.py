@@ -168,6 +168,16 @@ def source(tenant_id: str, source_id: str) -> tuple[str, str]:
     return f"TENANT#{_part(tenant_id)}", f"SOURCE#{_part(source_id)}"
 
 
+def layout(tenant_id: str, name: str, version: int) -> tuple[str, str]:
+    """One version of a saved profile of files."""
+    return f"TENANT#{_part(tenant_id)}", f"LAYOUT#{_part(name)}#{version:06d}"
+
+
+def layouts(tenant_id: str, name: str = "") -> tuple[str, str]:
+    """The partition of all saved profiles, and what the sort keys of one (or all) begin with."""
+    return f"TENANT#{_part(tenant_id)}", f"LAYOUT#{_part(name)}#" if name else "LAYOUT#"
+
+
 def open_leg_index(tenant_id: str, pair: str, currency: str, transaction_id: str) -> str:
     """`open_pk` of an open leg: tenant, pair, currency and a write shard."""
     shard = int(hashlib.sha256(transaction_id.encode()).hexdigest()[:8], 16) % WRITE_SHARDS
