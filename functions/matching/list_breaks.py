@@ -1,4 +1,4 @@
-"""GET /tenants/{tenant_id}/breaks?status=open: what is not explained, and why."""
+"""GET /tenants/{tenant_id}/breaks, and …/breaks/{break_id}: what is not explained, and why."""
 
 from __future__ import annotations
 
@@ -11,4 +11,6 @@ from pardna.runtime.http import Request, Response, api, respond
 def handler(request: Request) -> Response:
     tenant_id = request.path_value("tenant_id")
     access().require(request.principal, tenant_id, "breaks.read")
-    return respond(200, break_pages().page(tenant_id, request.query.get("status", "open")))
+    if "break_id" in request.path:
+        return respond(200, break_pages().show(tenant_id, request.path_value("break_id")))
+    return respond(200, break_pages().page(tenant_id, request.query))

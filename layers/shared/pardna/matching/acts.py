@@ -19,6 +19,8 @@ from pardna.runtime.errors import InvalidInput
 #: Characters of a reason or a comment; what does not fit into a few sentences is a document.
 TEXT_MAX = 1_000
 KEY_MAX = 128
+#: Bytes of a place in an index; a sort key has at most 1,024.
+_PLACE_MAX = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def asked(tenant_id: str, principal: str, key: str, what: str, body: bytes) -> A
 
 
 def act(
-    by: Asked, subject: str, verb: str, at: str, reason: str = "", **details: str | int
+    by: Asked, subject: str, verb: str, at: str, reason: str = "", /, **details: str | int
 ) -> Act:
     """An act of the request `by`; its id follows from the request, so that it exists once."""
     text = "\x1f".join((by.tenant_id, by.principal, by.key, subject, verb))
@@ -93,6 +95,14 @@ def checked_text(text: str, name: str) -> str:
     """A text that people will read; raises InvalidInput naming the field when it is none."""
     if not text.strip() or len(text) > TEXT_MAX or "\x00" in text:
         raise InvalidInput("request.text", f"{name}: write 1 to {TEXT_MAX} characters")
+    return text
+
+
+def position(part: str | int) -> str:
+    """A place in an index that a cursor named; raises InvalidInput for one that no key could be."""
+    text = str(part)
+    if len(text.encode("utf-8", "surrogatepass")) > _PLACE_MAX or not text.isprintable():
+        raise InvalidInput("request.cursor", "cursor is not one that we gave; ask again without it")
     return text
 
 

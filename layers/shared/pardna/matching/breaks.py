@@ -10,8 +10,13 @@ from pardna.matching.model import Break, BreakClass, Leg
 from pardna.matching.rules import BusinessDays, Rules, Severity
 from pardna.money.model import Money
 
-#: What only people say; the machine never takes it back.
-BY_PEOPLE = frozenset({"written_off", "adjusted", "recovered", "not_ours"})
+#: What only people say, and the reason codes that go with it.
+BY_PEOPLE: dict[str, tuple[str, ...]] = {
+    "written_off": ("too_small_to_pursue", "uncollectable", "rounding", "time_barred"),
+    "adjusted": ("corrected_at_source", "corrected_in_ledger", "fee_charged", "exchange_rate"),
+    "recovered": ("paid_otherwise", "refunded", "insured"),
+    "not_ours": ("other_account", "test_record", "reported_twice"),
+}
 
 
 def break_of_finding(
@@ -51,13 +56,12 @@ def severity_of(amount_minor: int, age_days: int, rules: Rules) -> Severity:
 def updated(old: Break | None, new: Break) -> Break | None:
     """What to write when `new` is found where `old` stands; None when it says nothing new.
 
-    The owner, the decision that it waits for, the day of opening and an earlier deadline stay. What a person has
-    resolved stays resolved; what a machine had resolved opens again.
+    The owner, the decision that it waits for, the day of opening and an earlier deadline stay. What
+    was resolved opens again, whoever resolved it: a resolution takes the legs out (`break_work`), so
+    finding them means that it holds no longer, for instance because the record has changed.
     """
     if old is None:
         return new
-    if old.status == "resolved" and old.resolution in BY_PEOPLE:
-        return None
     kept = replace(
         new,
         opened_on=old.opened_on,
@@ -67,6 +71,21 @@ def updated(old: Break | None, new: Break) -> Break | None:
         run_id=old.run_id,
     )
     return None if kept == old else replace(kept, run_id=new.run_id)
+
+
+#: Upper ends of the age buckets, in business days since a break was opened; the last is open.
+AGES = (1, 5, 10, 20)
+
+
+def age_bucket(opened_on: str, today: date, calendar: BusinessDays) -> str:
+    """Which bucket of business days a break's age falls into: ``0-1``, ``2-5``, … ``21+``."""
+    age = max(calendar.between(date.fromisoformat(opened_on), today), 0)
+    lowest = 0
+    for end in AGES:
+        if age <= end:
+            return f"{lowest}-{end}"
+        lowest = end + 1
+    return f"{lowest}+"
 
 
 def _unexplained(finding: Finding) -> int:

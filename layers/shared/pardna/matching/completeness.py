@@ -2,56 +2,116 @@
 
 The truth is the canonical transactions; the legs are a projection that a lost message, a poisoned
 record or a failure can leave behind. The check also computes what identifies a run's inputs.
+
+It reads page by page and holds one page; after `pages_max` pages it says how far it came, and the
+next call goes on from there. The fingerprint of the inputs is a chain over the pages, so it does
+not depend on how many calls it took.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import date
-from itertools import islice
+from typing import Any
 
 from pardna.matching.model import Leg, Pair
 from pardna.matching.online import MatchOnline
 from pardna.matching.ports import Known, Projection, Truth
 
 _CHUNK = 100
+PAGE = 1_000
+#: Pages of one call: what a function checks well within its time, missing legs included.
+PAGES_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """What the check found: `projected_count` were missing or old and are there now."""
+    """What the check found: `projected_count` were missing or old and are there now.
 
-    transactions_count: int
-    projected_count: int
-    inputs_hash: str
-    currencies: tuple[str, ...]
+    `source` and `after` name the last transaction that was looked at, until `complete`.
+    """
+
+    transactions_count: int = 0
+    projected_count: int = 0
+    inputs_hash: str = ""
+    currencies: tuple[str, ...] = ()
+    source: str = ""
+    after: str = ""
+    complete: bool = False
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Completeness:
+        """The inverse of `to_plain`; other words are passed over."""
+        known = {name: plain[name] for name in cls.__dataclass_fields__ if name in plain}
+        return cls(**{**known, "currencies": tuple(plain.get("currencies", ()))})
+
+    def to_plain(self) -> dict[str, Any]:
+        """JSON types only; the outcome is ``more`` until everything has been looked at."""
+        repaired = "repaired" if self.projected_count else "complete"
+        outcome = repaired if self.complete else "more"
+        return {"outcome": outcome, **asdict(self), "currencies": list(self.currencies)}
 
 
 class CheckCompleteness:
-    """The use case of the state "Check completeness"."""
+    """The use case of the state "Check completeness".
 
-    def __init__(self, truth: Truth, projection: Projection, online: MatchOnline) -> None:
+    `in_lake` names the deliveries whose rows the batch reads from the lake: their legs are not
+    projected one by one.
+    """
+
+    def __init__(
+        self,
+        truth: Truth,
+        projection: Projection,
+        online: MatchOnline,
+        in_lake: Callable[[str], Collection[str]] = lambda _: (),
+        page: int = PAGE,
+        pages_max: int = PAGES_MAX,
+    ) -> None:
         self._truth = truth
         self._projection = projection
         self._online = online
+        self._in_lake = in_lake
+        self._page = page
+        self._pages_max = pages_max
 
-    def check(self, tenant_id: str, first: date) -> Completeness:
-        """Compare every transaction since `first`, by identity and version, and repair.
+    def check(
+        self, tenant_id: str, first: date, so_far: Completeness | None = None
+    ) -> Completeness:
+        """Compare the transactions since `first`, by identity and version, and repair.
 
-        Raises Unavailable when a store does not answer; what was repaired until then stays.
+        Goes on from `so_far`. Raises Unavailable when a store does not answer; what was repaired
+        until then stays, and the same call again repeats without effect.
         """
-        digest, total, repaired = hashlib.sha256(), 0, 0
-        currencies: set[str] = set()
-        known = iter(self._truth.known(tenant_id, first))
-        while chunk := list(islice(known, _CHUNK)):
-            for one in chunk:
-                digest.update(f"{one.source}\x1f{one.transaction_id}\x1f{one.version}\n".encode())
-                currencies.add(one.currency)
-            total += len(chunk)
-            repaired += self._repair(tenant_id, chunk)
-        return Completeness(total, repaired, digest.hexdigest(), tuple(sorted(currencies)))
+        found = so_far or Completeness()
+        elsewhere = frozenset(self._in_lake(tenant_id))
+        for _ in range(self._pages_max):
+            page = self._truth.known(tenant_id, first, found.source, found.after, self._page)
+            found = self._take(tenant_id, page, elsewhere, found)
+            if len(page) < self._page:
+                return replace(found, complete=True)
+        return found
+
+    def _take(
+        self, tenant_id: str, page: list[Known], elsewhere: Collection[str], found: Completeness
+    ) -> Completeness:
+        digest = hashlib.sha256(found.inputs_hash.encode())
+        for one in page:
+            digest.update(f"{one.source}\x1f{one.transaction_id}\x1f{one.version}\n".encode())
+        projected = 0
+        due = [one for one in page if one.raw_sha256 not in elsewhere]
+        for start in range(0, len(due), _CHUNK):
+            projected += self._repair(tenant_id, due[start : start + _CHUNK])
+        return Completeness(
+            transactions_count=found.transactions_count + len(page),
+            projected_count=found.projected_count + projected,
+            inputs_hash=digest.hexdigest() if page or not found.inputs_hash else found.inputs_hash,
+            currencies=tuple(sorted({*found.currencies, *(one.currency for one in page)})),
+            source=page[-1].source if page else found.source,
+            after=page[-1].transaction_id if page else found.after,
+        )
 
     def _repair(self, tenant_id: str, chunk: list[Known]) -> int:
         """Project the legs of a chunk that are absent or of an older version; returns how many."""

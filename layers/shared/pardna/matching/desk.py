@@ -151,8 +151,14 @@ class Desk(Protocol):
         """Commit a match with the deed and changes, all or none."""
         ...
 
-    def unmatch(self, tenant_id: str, match_id: str, deed: Deed, *changes: Change) -> bool:
-        """Take a match back with the deed and changes, and keep machines from making it again."""
+    def unmatch(
+        self, tenant_id: str, match_id: str, deed: Deed, *changes: Change, refuse: bool = True
+    ) -> bool:
+        """Take a match back with the deed and changes; with `refuse`, machines never make it again."""
+        ...
+
+    def finish(self, tenant_id: str, match_id: str) -> None:
+        """Open what a large match still holds whose taker-back died half-way."""
         ...
 
     def reject(self, tenant_id: str, match_id: str, deed: Deed) -> bool:

@@ -10,7 +10,7 @@ Larger groups: see `dynamodb_groups`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -165,8 +165,13 @@ class DynamoMatchState:
 
     def open_legs(self, tenant_id: str, pair: Pair, currency: str) -> Iterator[Leg]:
         """See `MatchState`. Read from the index, partition by partition of the write shards."""
+        return self._open(tenant_id, pair, currency, range(keys.WRITE_SHARDS))
+
+    def _open(
+        self, tenant_id: str, pair: Pair, currency: str, shards: Iterable[int]
+    ) -> Iterator[Leg]:
         given_up: dict[str, bool] = {}
-        for shard in range(keys.WRITE_SHARDS):
+        for shard in shards:
             partition = keys.open_leg_shard(tenant_id, pair.value, currency, shard)
             for item in self._table.item.open.query(partition):
                 if item.match_id:
@@ -244,7 +249,9 @@ class DynamoMatchState:
             return
         verb = "matched" if match.status is Status.COMMITTED else match.status.value
         self._table.save_act(
-            writing, self._own_act(match.tenant_id, match.match_id, verb, match.run_id), listed=False
+            writing,
+            self._own_act(match.tenant_id, match.match_id, verb, match.run_id),
+            listed=False,
         )
 
     def _own_act(self, tenant_id: str, match_id: str, verb: str, reason: str) -> Act:
@@ -258,8 +265,11 @@ class DynamoMatchState:
         reason: str,
         deed: Deed | None = None,
         also: Also | None = None,
+        *,
+        refuse: bool = True,
     ) -> bool:
-        """See `MatchState`. With a `deed` a person unmatches: then no machine matches it again.
+        """See `MatchState`. With a `deed` a person unmatches; if they `refuse` the match, no machine
+        makes it again.
 
         A small match is taken back in one transaction. Of a large one the header's write takes it
         back; opening its legs is repeatable, and whoever needs one of them does the rest.
@@ -269,7 +279,7 @@ class DynamoMatchState:
         if head is None or head.status not in (Status.COMMITTED.value, Status.UNMATCHED.value):
             return False
         if head.status == Status.UNMATCHED.value:
-            return head.claim == "freeing" and self._free_rest(tenant_id, match_id)
+            return self.finish_unmatching(tenant_id, match_id)
         members = self._groups.members(tenant_id, match_id)
         small = len(members) <= self._groups.chunk_legs
 
@@ -283,7 +293,7 @@ class DynamoMatchState:
                 "list_pk": match_listing(tenant_id, Status.UNMATCHED, match_id),
                 "list_sk": f"{at}#{match_id}",
             }
-            if deed is not None:
+            if deed is not None and refuse:
                 values["refused_by"] = deed.asked.principal
             condition = (item.status == Status.COMMITTED.value) & (item.version == head.version)
             writing.update(item(*key), actions=self._table.set_of(values), condition=condition)
@@ -292,8 +302,10 @@ class DynamoMatchState:
             if deed is None:
                 act = self._own_act(tenant_id, match_id, "unmatched", reason)
                 self._table.save_act(writing, act, listed=False)
-            else:
+            elif refuse:
                 self._refuse(writing, tenant_id, head.pair or "", match_id, deed)
+            else:
+                self._table.save_deed(writing, deed)
             if also is not None:
                 also(writing)
 
@@ -312,6 +324,13 @@ class DynamoMatchState:
         values |= {"match_id": match_id, "refused_by": deed.asked.principal}
         writing.update(self._table.item(*key), actions=self._table.set_of(values))
 
+    def finish_unmatching(self, tenant_id: str, match_id: str) -> bool:
+        """Open the legs of a large match whose taker-back died half-way; False when none did."""
+        head = self._table.get(keys.match(tenant_id, match_id))
+        if head is None or (head.status, head.claim) != (Status.UNMATCHED.value, "freeing"):
+            return False
+        return self._free_rest(tenant_id, match_id)
+
     def _free_rest(self, tenant_id: str, match_id: str) -> bool:
         """Open the legs of a match that was taken back, and say that this is done."""
         item = self._table.item
@@ -329,9 +348,7 @@ class DynamoMatchState:
         }  # fmt: skip
         found = False
         for holder in sorted(holders):
-            head = self._table.get(keys.match(match.tenant_id, holder))
-            if head is not None and (head.status, head.claim) == (Status.UNMATCHED.value, "freeing"):
-                found |= self._free_rest(match.tenant_id, holder)
+            found |= self.finish_unmatching(match.tenant_id, holder)
         return found
 
     def reject(self, tenant_id: str, match_id: str, deed: Deed) -> bool:
@@ -404,6 +421,25 @@ class DynamoMatchState:
             partition = match_listing_shard(tenant_id, status, shard)
             for found in item.listing.query(partition, range_key_condition=after):
                 yield found.match_id or ""
+
+    def page(
+        self, tenant_id: str, status: Status, after: tuple[int, str], limit: int
+    ) -> tuple[list[StoredMatch], tuple[int, str] | None]:
+        """See `match_pages.MatchLists`. Write shard by write shard, each by time."""
+        item, found = self._table.item, list[StoredMatch]()
+        first, position = after
+        for shard in range(first, keys.WRITE_SHARDS):
+            later: Any = item.listing.list_sk > position if position else None
+            partition = match_listing_shard(tenant_id, status, shard)
+            for one in item.listing.query(partition, later, limit=limit + 1 - len(found)):
+                if len(found) == limit:
+                    return found, (shard, position)
+                found.append(stored_match(one, []))
+                position = one.list_sk or ""
+            if len(found) == limit and shard + 1 < keys.WRITE_SHARDS:
+                return found, (shard + 1, "")
+            position = ""
+        return found, None
 
     def proposed(self, tenant_id: str) -> Iterator[StoredMatch]:
         """See `ports.Proposals`."""

@@ -76,10 +76,17 @@ class DynamoDesk:
         """See `Desk`."""
         return self._state.commit(match, deed, self._changes(changes))
 
-    def unmatch(self, tenant_id: str, match_id: str, deed: Deed, *changes: Change) -> bool:
+    def unmatch(
+        self, tenant_id: str, match_id: str, deed: Deed, *changes: Change, refuse: bool = True
+    ) -> bool:
         """See `Desk`."""
+        also = self._changes(changes)
         reason = deed.acts[0].reason
-        return self._state.unmatch(tenant_id, match_id, reason, deed, self._changes(changes))
+        return self._state.unmatch(tenant_id, match_id, reason, deed, also, refuse=refuse)
+
+    def finish(self, tenant_id: str, match_id: str) -> None:
+        """See `Desk`."""
+        self._state.finish_unmatching(tenant_id, match_id)
 
     def reject(self, tenant_id: str, match_id: str, deed: Deed) -> bool:
         """See `Desk`."""
@@ -155,13 +162,15 @@ class DynamoDesk:
                 )  # fmt: skip
             case AliasTaught(taught):
                 key = keys.alias(taught.tenant_id, taught.alias_id)
-                made = self._item(key, taught.tenant_id, "alias", _alias_body(taught))
-                made.status = "used"
-                writing.save(made, absent | (item.status == "removed"))
+                used = self._item(key, taught.tenant_id, "alias", _alias_body(taught))
+                used.status = "used"
+                writing.save(used, absent | (item.status == "removed"))
             case AliasRemoved(taught):
                 key = keys.alias(taught.tenant_id, taught.alias_id)
                 condition = (item.status == "used") & (item.body == _alias_body(taught))
-                writing.update(item(*key), actions=[item.status.set("removed")], condition=condition)
+                writing.update(
+                    item(*key), actions=[item.status.set("removed")], condition=condition
+                )
             case BreakChanged(seen, new):
                 key = keys.break_(new.tenant_id, new.break_id)
                 stands = self._table.get(key)
@@ -170,9 +179,9 @@ class DynamoDesk:
                 writing.save(item(*key, **break_attributes(new)), item.body == stands.body)
             case DecisionAsked(decision):
                 key = keys.decision(decision.tenant_id, decision.decision_id)
-                made = self._item(key, decision.tenant_id, "decision", _decision_body(decision))
-                made.status = decision.status
-                writing.save(made, absent)
+                waits = self._item(key, decision.tenant_id, "decision", _decision_body(decision))
+                waits.status = decision.status
+                writing.save(waits, absent)
             case DecisionClosed(seen, status, code):
                 key = keys.decision(seen.tenant_id, seen.decision_id)
                 plain = json.loads(_decision_body(seen)) | {"status": status, "code": code}
@@ -213,7 +222,9 @@ class DynamoRuleBook:
     def version(self, tenant_id: str, number: int) -> RulesVersion | None:
         """See `RuleBook`. Version 1 is what a tenant has that has said nothing."""
         if number == 1:
-            return RulesVersion(tenant_id, default_rules(), 0, "system:matching", "", "as delivered")
+            return RulesVersion(
+                tenant_id, default_rules(), 0, "system:matching", "", "as delivered"
+            )
         item = self._table.get(keys.rules_version(tenant_id, number))
         return None if item is None else _rules(item)
 

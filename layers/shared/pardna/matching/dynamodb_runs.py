@@ -1,70 +1,17 @@
-"""Breaks, runs and shards in the match table."""
+"""Runs and shards in the match table."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from pynamodb.exceptions import PutError
-
-from pardna.matching.breaks import updated
-from pardna.matching.dynamodb_table import MatchTable
-from pardna.matching.items import Item, break_attributes, break_of
-from pardna.matching.model import Break
+from pardna.matching.dynamodb_table import MatchTable, put_if
+from pardna.matching.items import Item
 from pardna.runtime import keys
-from pardna.runtime.errors import Unavailable
+from pardna.runtime.errors import NotFound, Unavailable
 
 _ATTEMPTS = 8
-
-
-class DynamoBreakBook:
-    """`ports.BreakBook`."""
-
-    def __init__(self, table: MatchTable) -> None:
-        self._table = table
-
-    def put(self, break_: Break) -> bool:
-        """See `BreakBook`. Merged by `breaks.updated`; repeated when somebody wrote in between."""
-        return self._change(break_.tenant_id, break_.break_id, lambda old: updated(old, break_))
-
-    def get(self, tenant_id: str, break_id: str) -> Break | None:
-        """See `BreakBook`."""
-        item = self._table.get(keys.break_(tenant_id, break_id))
-        return None if item is None else break_of(item)
-
-    def listed(self, tenant_id: str, status: str) -> Iterator[Break]:
-        """See `BreakBook`."""
-        listing = self._table.item.listing
-        for item in listing.query(keys.listing(tenant_id, "break", status)):
-            yield break_of(item)
-
-    def resolve(self, tenant_id: str, break_id: str, resolution: str, at: str) -> bool:
-        """See `BreakBook`. `at` is written beside the resolution, in the owner's words' place."""
-
-        def resolved(old: Break | None) -> Break | None:
-            if old is None or old.status != "open":
-                return None
-            return replace(old, status="resolved", resolution=resolution, due_at=at)
-
-        return self._change(tenant_id, break_id, resolved)
-
-    def _change(
-        self, tenant_id: str, break_id: str, change: Callable[[Break | None], Break | None]
-    ) -> bool:
-        """Read, change, write if nobody wrote in between; False when nothing is to be written."""
-        item = self._table.item
-        for _ in range(_ATTEMPTS):
-            key = keys.break_(tenant_id, break_id)
-            seen = self._table.get(key)
-            new = change(None if seen is None else break_of(seen))
-            if new is None:
-                return False
-            condition = item.pk.does_not_exist() if seen is None else item.body == seen.body
-            if _put(item(*key, **break_attributes(new)), condition):
-                return True
-        raise Unavailable("matching.contended", "the break is busy; try again")
 
 
 class DynamoRunBook:
@@ -77,7 +24,7 @@ class DynamoRunBook:
         """See `RunBook`."""
         item = self._table.item
         made = self._header(tenant_id, run_id, header)
-        if _put(made, item.pk.does_not_exist()):
+        if put_if(made, item.pk.does_not_exist()):
             return header
         return self.get(tenant_id, run_id) or header
 
@@ -86,10 +33,22 @@ class DynamoRunBook:
         item = self._table.get(keys.run(tenant_id, run_id))
         return None if item is None else _plain(item)
 
-    def update(self, tenant_id: str, run_id: str, values: Mapping[str, Any]) -> None:
-        """See `RunBook`. A run's states come one after the other, so nobody writes in between."""
-        header = {**(self.get(tenant_id, run_id) or {}), **values}
-        self._header(tenant_id, run_id, header).save()
+    def change(
+        self, tenant_id: str, run_id: str, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    ) -> Mapping[str, Any]:
+        """See `RunBook`. People stop runs while their states write: each write sees the last one."""
+        item = self._table.item
+        for _ in range(_ATTEMPTS):
+            seen = self._table.get(keys.run(tenant_id, run_id))
+            if seen is None:
+                raise NotFound("reconciliation.no_run", "there is no such run")
+            header = _plain(seen)
+            new = {**header, **change(header)}
+            if new == header:
+                return header
+            if put_if(self._header(tenant_id, run_id, new), item.body == seen.body):
+                return new
+        raise Unavailable("matching.contended", "the run is busy; try again")
 
     def put_shard(self, tenant_id: str, run_id: str, shard: int, values: Mapping[str, Any]) -> None:
         """See `RunBook`."""
@@ -100,11 +59,22 @@ class DynamoRunBook:
             *key, tenant_id=tenant_id, kind="run_shard", run_id=run_id, body=_text(body)
         ).save()
 
+    def shard(self, tenant_id: str, run_id: str, shard: int) -> Mapping[str, Any] | None:
+        """See `RunBook`."""
+        item = self._table.get(keys.run_shard(tenant_id, run_id, shard))
+        return None if item is None else _plain(item)
+
     def shards(self, tenant_id: str, run_id: str) -> list[Mapping[str, Any]]:
         """See `RunBook`."""
         partition = keys.run(tenant_id, run_id)[0]
         items = self._table.item.query(partition, consistent_read=True)
         return [_plain(item) for item in items if item.kind == "run_shard"]
+
+    def latest(self, tenant_id: str) -> str:
+        """The run of the latest day; "" when there is none."""
+        partition = keys.listing(tenant_id, "run", "any")
+        found = self._table.item.listing.query(partition, scan_index_forward=False, limit=1)
+        return next((item.run_id or "" for item in found), "")
 
     def _header(self, tenant_id: str, run_id: str, header: Mapping[str, Any]) -> Item:
         return self._table.item(
@@ -117,17 +87,6 @@ class DynamoRunBook:
             list_pk=keys.listing(tenant_id, "run", "any"),
             list_sk=f"{header.get('reference_date', '')}#{run_id}",
         )
-
-
-def _put(item: Item, condition: Any) -> bool:
-    """Put on a condition; False when it does not hold."""
-    try:
-        item.save(condition)
-    except PutError as error:
-        if error.cause_response_code == "ConditionalCheckFailedException":
-            return False
-        raise
-    return True
 
 
 def _text(body: Mapping[str, Any]) -> str:

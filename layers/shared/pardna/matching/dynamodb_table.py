@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pynamodb.connection import Connection
-from pynamodb.exceptions import DoesNotExist, TransactWriteError, UpdateError
+from pynamodb.exceptions import DoesNotExist, PutError, TransactWriteError, UpdateError
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
@@ -158,4 +158,15 @@ def update_if(target: Item, actions: list[Action], condition: Condition) -> bool
         update(target, actions, condition)
     except Lost:
         return False
+    return True
+
+
+def put_if(item: Item, condition: Any) -> bool:
+    """Put on a condition; False when it does not hold."""
+    try:
+        item.save(condition)
+    except PutError as error:
+        if error.cause_response_code == "ConditionalCheckFailedException":
+            return False
+        raise
     return True

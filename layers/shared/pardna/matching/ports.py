@@ -31,7 +31,11 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from pardna.matching.model import Break, Leg, Match, Pair, Status
+from pardna.runtime.keys import WRITE_SHARDS
 from pardna.transactions.model import Kind, Reference, Side
+
+#: Into how many parts open legs are spread, each read by itself.
+OPEN_PARTS = WRITE_SHARDS
 
 
 class Committed(StrEnum):
@@ -167,6 +171,32 @@ class LegsAndRefusals(MatchState, Refusals, Protocol):
     """What a shard works with."""
 
 
+class SplitState(LegsAndRefusals, Protocol):
+    """What the shards of a split pair work with.
+
+    Its `commit` also takes members that were never recorded (they stand in the lake): their legs
+    are written with the match, unless somebody else has taken them.
+    """
+
+    def open_part(self, tenant_id: str, pair: Pair, currency: str, part: int) -> Iterator[Leg]:
+        """The open legs of one of `OPEN_PARTS` parts; see `open_legs`."""
+        ...
+
+    def open_count(self, tenant_id: str, pair: Pair, currency: str, enough: int) -> int:
+        """How many legs are open; stops counting once there are more than `enough`."""
+        ...
+
+    def versions(
+        self, tenant_id: str, ids: Sequence[tuple[Pair, str]]
+    ) -> dict[tuple[Pair, str], int]:
+        """See `Projection`."""
+        ...
+
+    def keep_references(self, legs: Sequence[Leg]) -> None:
+        """Let level 1 find legs that were written with a match. Repeatable."""
+        ...
+
+
 class BreakBook(Protocol):
     """Breaks and what people do about them."""
 
@@ -182,8 +212,12 @@ class BreakBook(Protocol):
         """Breaks of a status (``open``, ``resolved``), earliest deadline first."""
         ...
 
+    def after(self, tenant_id: str, status: str, position: str) -> Iterator[tuple[str, Break]]:
+        """Like `listed`, from after a position, which each break is given with."""
+        ...
+
     def resolve(self, tenant_id: str, break_id: str, resolution: str, at: str) -> bool:
-        """Resolve an open break; False when it was not open."""
+        """Resolve an open break on a day; False when it was not open."""
         ...
 
 
@@ -211,6 +245,10 @@ class RunBook(Protocol):
         """Write a shard's definition, checkpoint or counts over what it had."""
         ...
 
+    def shard(self, tenant_id: str, run_id: str, shard: int) -> Mapping[str, Any] | None:
+        """One of a run's shards, or None."""
+        ...
+
     def shards(self, tenant_id: str, run_id: str) -> list[Mapping[str, Any]]:
         """A run's shards in order."""
         ...
@@ -225,6 +263,30 @@ class RunFiles(Protocol):
 
     def get(self, key: str) -> bytes | None:
         """The bytes, or None."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LakePart:
+    """Rows of a large delivery that stand in the lake and are no legs yet."""
+
+    key: str
+    raw_sha256: str
+
+
+class LakeLegs(Protocol):
+    """Large deliveries: their rows become legs when a run has worked through them."""
+
+    def pending(self, tenant_id: str) -> list[LakePart]:
+        """The parts that no run has worked through, in order."""
+        ...
+
+    def legs(self, part: LakePart) -> Iterator[Leg]:
+        """The legs of a part's transactions, in every pair."""
+        ...
+
+    def absorbed(self, tenant_id: str, part: LakePart) -> None:
+        """Say that the match state knows every leg of a part. Repeatable."""
         ...
 
 

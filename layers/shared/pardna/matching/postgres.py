@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from pardna.database.session import Database
 
 PRINCIPAL = "system:reconciliation"
-_PAGE = 5_000
 
 _KNOWN = """
-SELECT transaction_id::text, version, source, currency FROM platform.transactions
+SELECT transaction_id::text, version, source, currency, body->>'raw_sha256'
+FROM platform.transactions
 WHERE tenant_id = %(tenant)s
   AND (occurred_at >= %(first)s OR recorded_at >= %(first)s)
   AND (source, transaction_id) > (%(source)s, %(after)s)
@@ -32,23 +32,18 @@ class PostgresTruth:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def known(self, tenant_id: str, first: date) -> Iterator[Known]:
+    def known(self, tenant_id: str, first: date, source: str, after: str, most: int) -> list[Known]:
         """See `Truth`."""
-        source, after = "", _NOBODY
-        while True:
-            values = {
-                "tenant": tenant_id,
-                "first": datetime.combine(first, time(), UTC),
-                "source": source,
-                "after": after,
-                "page": _PAGE,
-            }
-            with self._database.transaction(tenant_id, PRINCIPAL) as connection:
-                rows = connection.execute(_KNOWN, values).fetchall()
-            yield from (Known(*row) for row in rows)
-            if len(rows) < _PAGE:
-                return
-            after, _, source, _ = rows[-1]
+        values = {
+            "tenant": tenant_id,
+            "first": datetime.combine(first, time(), UTC),
+            "source": source,
+            "after": after or _NOBODY,
+            "page": most,
+        }
+        with self._database.transaction(tenant_id, PRINCIPAL) as connection:
+            rows = connection.execute(_KNOWN, values).fetchall()
+        return [Known(*row) for row in rows]
 
     def legs(self, tenant_id: str, transaction_ids: Sequence[str]) -> list[Leg]:
         """See `Truth`."""

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from itertools import islice
 from typing import Any
 
-from pardna.matching.ports import BreakBook, RunBook
+from pardna.matching.ports import RunBook
 from pardna.matching.runs import header_of, total_of
 from pardna.runtime.clock import Clock, iso
-from pardna.runtime.errors import InvalidInput
-
-#: Breaks on one page; an API answers with at most 10 MB.
-PAGE_MAX = 1_000
 
 
 class RunSummary:
@@ -59,20 +53,3 @@ class RunReader:
         """A run with its shards. Raises NotFound."""
         header = dict(header_of(self._runs, tenant_id, identifier))
         return header | {"shards": [dict(s) for s in self._runs.shards(tenant_id, identifier)]}
-
-
-class BreakPages:
-    """Breaks, for people."""
-
-    def __init__(self, breaks: BreakBook) -> None:
-        self._breaks = breaks
-
-    def page(self, tenant_id: str, status: str) -> dict[str, Any]:
-        """The breaks of a status, earliest deadline first. Raises InvalidInput."""
-        if status not in ("open", "resolved"):
-            raise InvalidInput("breaks.status", "status is open or resolved")
-        found = list(islice(self._breaks.listed(tenant_id, status), PAGE_MAX + 1))
-        shown = [{"break_id": b.break_id, "class": b.class_.value, **asdict(b)} for b in found]
-        for one in shown:
-            del one["class_"]
-        return {"breaks": shown[:PAGE_MAX], "more": len(found) > PAGE_MAX}

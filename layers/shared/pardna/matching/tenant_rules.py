@@ -66,8 +66,8 @@ def _is_rule(type_: Any) -> bool:
 def _word(name: str, type_: Any) -> Any:
     """How a field is read: whole documents for dataclasses, bounds for numbers and texts."""
     if get_origin(type_) is tuple:
-        inner = get_args(type_)[0]
-        return Annotated[tuple[_word(name, inner), ...], Limit(max_length=LIST_MAX)]
+        inner: Any = _word(name, get_args(type_)[0])
+        return Annotated[tuple.__class_getitem__((inner, ...)), Limit(max_length=LIST_MAX)]
     if _is_rule(type_):
         return document(type_)
     if type_ is int:

@@ -12,20 +12,30 @@ from pardna.runtime.clock import utc_now, uuid7
 from pardna.runtime.settings import settings
 
 if TYPE_CHECKING:
+    from pardna.matching.break_pages import BreakPages
+    from pardna.matching.break_work import BreakWork
     from pardna.matching.completeness import CheckCompleteness
     from pardna.matching.consumer import StreamConsumer
     from pardna.matching.current_rules import CurrentRules
+    from pardna.matching.decisions import AskSecondPerson, CarryOut
     from pardna.matching.dynamodb import DynamoMatchState
-    from pardna.matching.dynamodb_desk import DynamoRuleBook
-    from pardna.matching.dynamodb_runs import DynamoBreakBook, DynamoRunBook
+    from pardna.matching.dynamodb_breaks import DynamoBreakBook
+    from pardna.matching.dynamodb_desk import DynamoDesk, DynamoRuleBook
+    from pardna.matching.dynamodb_runs import DynamoRunBook
     from pardna.matching.dynamodb_table import MatchTable
+    from pardna.matching.match_pages import MatchPages
     from pardna.matching.online import MatchOnline
+    from pardna.matching.people import HandMatching
+    from pardna.matching.rule_trial import RuleTrials, TryRules
+    from pardna.matching.rule_work import AliasWork, RuleList, RuleWork
     from pardna.matching.runs import Reconciliation
     from pardna.matching.s3 import S3RunFiles
     from pardna.matching.shards import MatchShard
     from pardna.matching.starting import ShowRuns, StartRuns
     from pardna.matching.stepfunctions import ReconciliationMachine
-    from pardna.matching.summary import BreakPages, RunSummary
+    from pardna.matching.stepfunctions_people import TrialsOnStepFunctions
+    from pardna.matching.summary import RunSummary
+    from pardna.matching.unmatching import Unmatching
 
 
 @cache
@@ -135,17 +145,155 @@ def match_state() -> DynamoMatchState:
 @cache
 def break_pages() -> BreakPages:
     """Lists breaks."""
-    from pardna.matching.summary import BreakPages
+    from pardna.matching.break_pages import BreakPages
 
-    return BreakPages(break_book())
+    return BreakPages(break_book(), _desk(), current_rules().of, utc_now)
 
 
 @cache
 def break_book() -> DynamoBreakBook:
     """Breaks."""
-    from pardna.matching.dynamodb_runs import DynamoBreakBook
+    from pardna.matching.dynamodb_breaks import DynamoBreakBook
 
     return DynamoBreakBook(_table())
+
+
+@cache
+def hand_matching() -> HandMatching:
+    """What people decide about matches."""
+    return _hand_matching(_second_person())
+
+
+def _hand_matching(second: AskSecondPerson) -> HandMatching:
+    from pardna.matching.people import HandMatching
+
+    return HandMatching(_desk(), current_rules().of, second, utc_now)
+
+
+@cache
+def unmatching() -> Unmatching:
+    """Takes matches back."""
+    from pardna.matching.unmatching import Unmatching
+
+    return Unmatching(_desk(), utc_now)
+
+
+@cache
+def break_work() -> BreakWork:
+    """What people do about breaks."""
+    return _break_work(_second_person())
+
+
+def _break_work(second: AskSecondPerson) -> BreakWork:
+    from pardna.matching.break_work import BreakWork
+
+    return BreakWork(_desk(), current_rules().of, second, _may_own, utc_now)
+
+
+@cache
+def rule_work() -> RuleWork:
+    """What people do to rules."""
+    return _rule_work(_second_person())
+
+
+def _rule_work(second: AskSecondPerson) -> RuleWork:
+    from pardna.matching.rule_work import RuleWork
+
+    return RuleWork(_desk(), rule_book(), second, utc_now)
+
+
+@cache
+def alias_work() -> AliasWork:
+    """What people do to aliases."""
+    from pardna.matching.rule_work import AliasWork
+
+    return AliasWork(_desk(), rule_book(), utc_now)
+
+
+@cache
+def rule_list() -> RuleList:
+    """Shows rules and aliases."""
+    from pardna.matching.rule_work import RuleList
+
+    return RuleList(rule_book())
+
+
+@cache
+def match_pages() -> MatchPages:
+    """Lists and shows matches, and histories."""
+    from pardna.matching.match_pages import MatchPages
+
+    return MatchPages(match_state(), _desk())
+
+
+@cache
+def carry_out() -> CarryOut:
+    """Does what a second person agreed to."""
+    from pardna.approvals.dynamodb import DynamoApprovals
+    from pardna.matching.decisions import AskSecondPerson, CarryOut, NobodyElse
+
+    # A second person has decided already; what is carried out asks nobody.
+    second = AskSecondPerson(_desk(), NobodyElse(), utc_now)
+    verbs = {
+        "match": _hand_matching(second).matched_by_two,
+        "resolve": _break_work(second).resolved_by_two,
+        "rules": _rule_work(second).agreed_by_two,
+    }
+    approvals = DynamoApprovals(client("dynamodb"), settings().need("workflow_table"))
+    return CarryOut(_desk(), approvals, verbs, utc_now)
+
+
+@cache
+def rule_trials() -> RuleTrials:
+    """Starts trials of rules and shows them."""
+    from pardna.matching.rule_trial import RuleTrials
+
+    return RuleTrials(_files(), _run_book(), _run_book(), _trials(), utc_now)
+
+
+@cache
+def try_rules() -> TryRules:
+    """Carries a trial out; loads the engine."""
+    from pardna.matching.engine import match
+    from pardna.matching.rule_trial import TryRules
+
+    return TryRules(match_state(), _run_book(), _files(), current_rules(), match)
+
+
+def _may_own(principal: str, tenant_id: str) -> bool:
+    """Whether somebody may look after a tenant's breaks."""
+    from pardna.identity.wiring import access
+    from pardna.runtime.errors import NotPermitted
+
+    try:
+        access().require(principal, tenant_id, "breaks.write")
+    except NotPermitted:
+        return False
+    return True
+
+
+@cache
+def _desk() -> DynamoDesk:
+    from pardna.matching.dynamodb_desk import DynamoDesk
+
+    return DynamoDesk(_table(), match_state())
+
+
+@cache
+def _second_person() -> AskSecondPerson:
+    from pardna.matching.decisions import AskSecondPerson
+    from pardna.matching.stepfunctions_people import DecisionsOnStepFunctions
+
+    arn = settings().need("matching_decision_machine_arn")
+    machine = DecisionsOnStepFunctions(client("stepfunctions"), arn)
+    return AskSecondPerson(_desk(), machine, utc_now)
+
+
+@cache
+def _trials() -> TrialsOnStepFunctions:
+    from pardna.matching.stepfunctions_people import TrialsOnStepFunctions
+
+    return TrialsOnStepFunctions(client("stepfunctions"), settings().need("rule_trial_machine_arn"))
 
 
 @cache

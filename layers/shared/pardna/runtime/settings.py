@@ -47,6 +47,7 @@ class Settings(BaseModel):
     record_part_queue_url: str = ""
     post_delivery_queue_url: str = ""
     match_delivery_queue_url: str = ""
+    normalise_queue_url: str = ""
     charge_card_queue_url: str = ""
     notification_queue_url: str = ""
     post_transactions_poison_queue_url: str = ""
@@ -55,6 +56,16 @@ class Settings(BaseModel):
 
     reconciliation_machine_arn: str = ""
     payout_round_machine_arn: str = ""
+    matching_decision_machine_arn: str = ""
+    rule_trial_machine_arn: str = ""
+
+    # Sources' own schedules: where they are kept, as whom they act, and what they may call.
+    source_schedule_group: str = ""
+    source_schedule_role_arn: str = ""
+    failed_invocations_queue_arn: str = ""
+    poll_provider_arn: str = ""
+    pull_files_arn: str = ""
+    fetch_mail_arn: str = ""
 
     stripe_api_base: str = "https://api.stripe.com"
     stripe_settlement_base: str = ""
