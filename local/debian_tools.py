@@ -80,7 +80,7 @@ def fetch(packages):
         if attempt or not quiet(["apt-get", "update"], FOLDER):
             return False
     archives = glob.glob(os.path.join(FOLDER, "*.deb"))
-    done = all([quiet(["dpkg", "-x", archive, FOLDER], FOLDER) for archive in archives])
+    done = all(quiet(["dpkg", "-x", archive, FOLDER], FOLDER) for archive in archives)
     for archive in archives:
         os.remove(archive)
     return done
@@ -122,7 +122,7 @@ def main():
     """Never fails: these programs serve tests only."""
     why_not = install()
     if why_not:
-        print("  OpenSSH's server is not here (%s): its tests will be skipped" % why_not)
+        print(f"  OpenSSH's server is not here: {why_not}. Its tests will be skipped")
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 from pardna.formats.model import PaymentStatus
 from pardna.ingestion.model import Captured, RawKey, Receipt, SourceProfile, receipt_id, sha256
 from pardna.ingestion.ports import RemoteFile, RemoteFolder, StoredPart
+from pardna.ingestion.schedules import Schedule
 from pardna.runtime.errors import Conflict, NotFound, NotPermitted, PardnaError, Unavailable
 
 
@@ -97,10 +98,26 @@ class MemorySources:
         return self.profiles[tenant_id, source_id]
 
     def put(self, profile: SourceProfile) -> None:
-        self.profiles[profile.tenant_id, profile.source_id] = profile
+        key = (profile.tenant_id, profile.source_id)
+        before = self.profiles.get(key)
+        enabled, schedules = (before.enabled, before.schedules) if before else (True, {})
+        self.profiles[key] = replace(profile, enabled=enabled, schedules=schedules)
 
     def by_channel(self, channel: str) -> list[SourceProfile]:
-        return [p for _, p in sorted(self.profiles.items()) if channel in p.channels]
+        return [
+            p
+            for _, p in sorted(self.profiles.items())
+            if p.enabled and channel in p.channels and channel not in p.schedules
+        ]
+
+    def of_tenant(self, tenant_id: str, after: str, limit: int) -> list[SourceProfile]:
+        found = [p for k, p in sorted(self.profiles.items()) if k[0] == tenant_id and k[1] > after]
+        return found[:limit]
+
+    def switch(self, profile: SourceProfile) -> None:
+        before = self.get(profile.tenant_id, profile.source_id)
+        changed = replace(before, enabled=profile.enabled, schedules=profile.schedules)
+        self.profiles[profile.tenant_id, profile.source_id] = changed
 
     def cursor(self, tenant_id: str, source_id: str) -> str:
         self.get(tenant_id, source_id)
@@ -108,6 +125,40 @@ class MemorySources:
 
     def set_cursor(self, tenant_id: str, source_id: str, cursor: str) -> None:
         self.cursors[tenant_id, source_id] = cursor
+
+
+class MemorySchedules:
+    """`Schedules`; fails at the `fail_at`-th write from now."""
+
+    def __init__(self) -> None:
+        self.schedules: dict[str, Schedule] = {}
+        self.fail_at = 0
+
+    def put(self, schedule: Schedule) -> None:
+        self._write()
+        self.schedules[schedule.name] = schedule
+
+    def remove(self, schedule: Schedule) -> None:
+        self._write()
+        self.schedules.pop(schedule.name, None)
+
+    def _write(self) -> None:
+        self.fail_at -= 1
+        if self.fail_at == 0:
+            raise Unavailable("schedule.unavailable", "told to fail")
+
+
+class MemoryVault:
+    """`SecretVault`."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+
+    def read(self, secret_id: str) -> str:
+        return self.texts.get(secret_id, "")
+
+    def write(self, secret_id: str, text: str) -> None:
+        self.texts[secret_id] = text
 
 
 class FixedSecrets:
@@ -210,7 +261,7 @@ class MemoryFolder:
             raise NotFound("sftp.no_file", "gone")
         return RemoteFile(name, len(self.contents[name]), 1)
 
-    def blocks(self, name: str, offset: int, end: int) -> Iterator[bytes]:
+    def blocks(self, name: str, offset: int, end: int) -> Generator[bytes, None, None]:
         if name in self.forbidden:
             raise NotPermitted("sftp.forbidden", "no")
         self.stat(name)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -39,7 +40,6 @@ class _Progress:
 
     pieces: list[StoredPart]
     tail: bytearray = field(default_factory=bytearray)
-    stored_tail: int = 0
     hash: Any = field(default_factory=hashlib.sha256)
     fetched: int = 0
 
@@ -132,7 +132,7 @@ class FetchFile:
                 if part.size < self.piece:
                     data += block
             if part.size < self.piece:
-                got.tail, got.stored_tail = data, len(data)
+                got.tail = data
                 break
             got.pieces.append(part)
         return got
@@ -147,18 +147,17 @@ class FetchFile:
         must_stop: Callable[[], bool],
     ) -> bool:
         """Go on from where we are; False when the time was over before the end."""
-        for block in folder.blocks(file.name, got.offset, file.size):
-            got.take(block)
-            while len(got.tail) >= self.piece:
-                data = bytes(got.tail[: self.piece])
-                number = len(got.pieces) + 1
-                got.pieces.append(
-                    self.arrivals.keep(tenant_id, arrival, number, data)
-                )  # boundary 1
-                del got.tail[: self.piece]
-                got.stored_tail = 0
-            if must_stop():
-                return got.offset >= file.size
+        with closing(folder.blocks(file.name, got.offset, file.size)) as blocks:
+            for block in blocks:
+                got.take(block)
+                if len(got.tail) >= self.piece:
+                    data = bytes(got.tail[: self.piece])
+                    number = len(got.pieces) + 1
+                    kept = self.arrivals.keep(tenant_id, arrival, number, data)  # boundary 1
+                    got.pieces.append(kept)
+                    del got.tail[: self.piece]
+                if must_stop():
+                    return got.offset >= file.size
         return True
 
     def _keep_tail(self, tenant_id: str, arrival: str, got: _Progress) -> StoredPart | None:
@@ -166,7 +165,6 @@ class FetchFile:
         if not got.tail:
             return None
         number = len(got.pieces) + 1
-        got.stored_tail = len(got.tail)
         return self.arrivals.keep(tenant_id, arrival, number, bytes(got.tail))  # boundary 1
 
     def _hand_over(

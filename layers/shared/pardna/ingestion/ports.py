@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Protocol
 from pardna.formats.model import PaymentStatus
 from pardna.ingestion.model import Captured, RawKey, Receipt, SourceProfile
 from pardna.ingestion.quality_history import Facts, Past
+from pardna.ingestion.schedules import Schedule
 
 
 class RawObject(Protocol):
@@ -77,11 +78,22 @@ class Sources(Protocol):
         ...
 
     def put(self, profile: SourceProfile) -> None:
-        """Write a profile; what stood under its name is replaced, its cursor kept."""
+        """Write a profile; what stood under its name is replaced, its cursor and switches kept."""
         ...
 
     def by_channel(self, channel: str) -> list[SourceProfile]:
-        """All sources of all tenants that use a channel, in order."""
+        """All sources of all tenants that follow the stack's schedule of a channel, in order.
+
+        Those that are switched off, and those with a schedule of their own, are not among them.
+        """
+        ...
+
+    def of_tenant(self, tenant_id: str, after: str, limit: int) -> list[SourceProfile]:
+        """Up to `limit` sources of a tenant, by name, beginning after one."""
+        ...
+
+    def switch(self, profile: SourceProfile) -> None:
+        """Write whether it is enabled, and its schedules; nothing else. Raises NotFound."""
         ...
 
     def cursor(self, tenant_id: str, source_id: str) -> str:
@@ -98,6 +110,30 @@ class SecretParts(Protocol):
 
     def part(self, secret_id: str, name: str) -> str:
         """The part, or empty. Raises NotFound, Unavailable."""
+        ...
+
+
+class SecretVault(Protocol):
+    """Where secrets are written."""
+
+    def read(self, secret_id: str) -> str:
+        """The whole text, or empty when there is none. Raises Unavailable."""
+        ...
+
+    def write(self, secret_id: str, text: str) -> None:
+        """Make the text the secret's, also of one that is not there yet. Raises Unavailable."""
+        ...
+
+
+class Schedules(Protocol):
+    """What visits sources at their own times."""
+
+    def put(self, schedule: Schedule) -> None:
+        """Make a schedule, or make it as given; again, nothing changes. Raises Unavailable."""
+        ...
+
+    def remove(self, schedule: Schedule) -> None:
+        """Remove a schedule by its name; one that is not there is removed. Raises Unavailable."""
         ...
 
 
@@ -132,7 +168,7 @@ class RemoteFolder(Protocol):
         """As it is now. Raises NotFound."""
         ...
 
-    def blocks(self, name: str, offset: int, end: int) -> Iterator[bytes]:
+    def blocks(self, name: str, offset: int, end: int) -> Generator[bytes, None, None]:
         """The bytes from `offset` to `end`. Raises NotFound, also when the file ends before."""
         ...
 

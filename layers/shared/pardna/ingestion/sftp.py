@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import paramiko
@@ -15,8 +15,6 @@ from pardna.ingestion.ports import RemoteFile, RemoteFolder, SecretParts
 from pardna.runtime import sftp
 from pardna.runtime.errors import Conflict, InvalidInput, NotFound, NotPermitted, Unavailable
 
-#: What one request asks for; servers answer at most this much (draft-ietf-secsh-filexfer-02).
-_BLOCK = 32 * 1024
 #: What is asked for ahead, and so at most held in memory: fills a line of 80 MB/s at 50 ms.
 _WINDOW = 4 * 1024 * 1024
 
@@ -68,17 +66,18 @@ class _Folder:
         with _answers():
             return _file(name, self._client.lstat(self._at(name)))
 
-    def blocks(self, name: str, offset: int, end: int) -> Iterator[bytes]:
+    def blocks(self, name: str, offset: int, end: int) -> Generator[bytes, None, None]:
         """See `RemoteFolder`. Asks ahead by a window, so that memory stays bounded."""
-        with _answers(), self._client.open(self._at(name), "rb") as remote:
-            while offset < end:
-                window = range(offset, min(end, offset + _WINDOW), _BLOCK)
-                wanted = [(at, min(_BLOCK, end - at)) for at in window]
-                for (at, size), block in zip(wanted, remote.readv(wanted), strict=True):
-                    if len(block) != size:
-                        raise NotFound("sftp.shorter", f"the file ends before byte {at + size}")
-                    yield bytes(block)
-                offset = wanted[-1][0] + wanted[-1][1]
+        with _answers():
+            remote = self._client.open(self._at(name), "rb")
+            try:
+                yield from sftp.read_ahead(self._client, remote, offset, end, _WINDOW)
+            except sftp.EndOfFile:
+                raise NotFound("sftp.shorter", "the file is shorter by now") from None
+            finally:
+                # A line that broke cannot say goodbye.
+                with suppress(paramiko.SSHException, EOFError, OSError):
+                    remote.close()
 
     def move(self, name: str, folder: str, new_name: str) -> None:
         """See `RemoteFolder`. Plain rename, which replaces nothing."""

@@ -17,7 +17,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import paramiko
-from paramiko.sftp import CMD_CLOSE, CMD_HANDLE, CMD_OPENDIR, CMD_READDIR
+from paramiko.message import Message
+from paramiko.sftp import (
+    CMD_CLOSE,
+    CMD_DATA,
+    CMD_HANDLE,
+    CMD_OPENDIR,
+    CMD_READ,
+    CMD_READDIR,
+    SFTP_EOF,
+    int64,
+)
 
 from pardna.runtime.errors import InvalidInput, SignInRefused, Unavailable, UntrustedHost
 
@@ -28,6 +38,10 @@ _KEY_TYPES: tuple[type[paramiko.PKey], ...] = (
 )
 #: Signature algorithms that a host key type may answer with (RFC 8332 for RSA).
 _ALGORITHMS = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
+
+
+#: Bytes of one request; every server answers at least this much (draft-ietf-secsh-filexfer-02).
+_REQUEST = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +149,53 @@ def entries(client: paramiko.SFTPClient, path: str) -> Iterator[paramiko.SFTPAtt
     client._request(CMD_CLOSE, handle)  # type: ignore[attr-defined]
 
 
+class EndOfFile(Exception):
+    """A file ended before the byte that was asked for."""
+
+
+def read_ahead(
+    client: paramiko.SFTPClient, remote: paramiko.SFTPFile, offset: int, end: int, window: int
+) -> Iterator[bytes]:
+    """The bytes of an open file from `offset` to `end`, never more than `window` of them under way.
+
+    paramiko's own prefetch holds whatever has come however slowly it is read, and reads in a thread
+    whose errors nobody sees. Raises `EndOfFile`, and OSError as the server answers.
+    """
+    asked: dict[int, tuple[int, int]] = {}  # request -> where and how much
+    came: dict[int, bytes] = {}  # where -> bytes that others are still before
+    ahead = offset
+
+    def ask(at: int, size: int) -> None:
+        number = client._async_request(type(None), CMD_READ, remote.handle, int64(at), size)  # type: ignore[attr-defined]
+        asked[number] = (at, size)
+
+    while offset < end:
+        while ahead < end and ahead - offset < window:
+            ask(ahead, min(_REQUEST, end - ahead))
+            ahead += min(_REQUEST, end - ahead)
+        kind, packet = client._read_packet()  # type: ignore[attr-defined]
+        message = Message(packet)
+        at, size = asked.pop(message.get_int(), (-1, 0))
+        if at < 0:
+            continue  # an answer to what an earlier reader asked and did not wait for
+        if kind != CMD_DATA:
+            if message.get_int() == SFTP_EOF:
+                raise EndOfFile
+            message.rewind()
+            message.get_int()
+            client._convert_status(message)  # type: ignore[attr-defined]
+            raise paramiko.SFTPError("neither bytes nor an error")
+        came[at] = message.get_string()
+        if not came[at]:
+            raise EndOfFile
+        if len(came[at]) < size:  # a server may give less than it was asked for
+            ask(at + len(came[at]), size - len(came[at]))
+        while offset in came:
+            block = came.pop(offset)
+            offset += len(block)
+            yield block
+
+
 def wire_name(path: str) -> bytes:
     """A path as SFTP carries it; see `entries`."""
     return path.encode("utf-8", "surrogateescape")
@@ -218,7 +279,9 @@ def _lines_may_break() -> Iterator[None]:
     """Name a broken line; a server's answer about a file is not one and passes through."""
     try:
         yield
-    except (paramiko.SSHException, EOFError, TimeoutError, ConnectionError) as error:
+    except (paramiko.SSHException, paramiko.SFTPError, EOFError) as error:
+        raise Unavailable("sftp.unavailable", "the line to the host broke") from error
+    except (TimeoutError, ConnectionError) as error:
         raise Unavailable("sftp.unavailable", "the line to the host broke") from error
     except socket.gaierror as error:
         raise Unavailable("sftp.unavailable", "the host's name is unknown") from error
