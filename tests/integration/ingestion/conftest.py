@@ -114,10 +114,12 @@ def deployed(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterato
     with mock_aws():
         home = Deployed(database)
         monkeypatch.setenv("RAW_BUCKET", "raw")
+        monkeypatch.setenv("LAKE_BUCKET", "lake")
         monkeypatch.setenv("OUTBOX_TABLE", make_outbox_table(home.dynamodb))
         monkeypatch.setenv("DIRECTORY_TABLE", make_directory_table(home.dynamodb))
         monkeypatch.setenv("DATABASE_URL", database.runtime_conninfo)
         home.s3.create_bucket(Bucket="raw")
+        home.s3.create_bucket(Bucket="lake")
         boto3.client("secretsmanager").create_secret(
             Name=f"{SECRET_ID}/webhook", SecretString=json.dumps({"webhook_secret": SECRET})
         )

@@ -1,0 +1,355 @@
+"""Files of many rows: staged, recorded part by part, posted in batches; killed at each boundary."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from functions.ingestion import record_part, stage_delivery
+from functions.ledger import post_delivery
+from pardna.ingestion import wiring
+from pardna.ingestion.model import Receipt
+from pardna.ledger import wiring as ledger
+from pardna.outbox import wiring as outbox
+from pardna.runtime.errors import Unavailable
+from pardna.runtime.settings import settings
+from pardna.transactions.lake import PART_ROWS, PartMessage
+from pardna.transactions.parquet import from_parquet
+from tests.integration.ingestion.conftest import BANK, STRIPE, Deployed
+from tests.support.handlers import Context
+from tests.support.ingestion import TENANT
+
+HEAD = (
+    "automatic_payout_id,balance_transaction_id,created,available_on,currency,gross,fee,net,"
+    "reporting_category,source_id,description,charge_id,payment_intent_id\r\n"
+)
+QUEUES = {
+    "stage_delivery": stage_delivery.handler,
+    "record_part": record_part.handler,
+    "post_delivery": post_delivery.handler,
+    "match_delivery": None,
+}
+OTHERS = ("charge_card", "notification", "post_transactions_poison", "match_online_poison", "post_matches_poison")  # fmt: skip
+
+
+def report(rows: int, first: int = 0, fee: str = "195.00", net: str = "4805.00") -> bytes:
+    """A payout report of `rows` charges."""
+    lines = (
+        f"po_1,txn_{i},2026-01-31 12:00:00,2026-02-02 00:00:00,jmd,5000.00,{fee},{net},"
+        f"charge,ch_{i},a \\ 'b',ch_{i},pi_{i}\r\n"
+        for i in range(first, first + rows)
+    )
+    return (HEAD + "".join(lines)).encode()
+
+
+class Bulk:
+    """The bulk road as deployed, in one process: outbox, queues and functions."""
+
+    def __init__(self, home: Deployed) -> None:
+        self.home = home
+        self.sqs = boto3.client("sqs")
+        self.urls = {
+            name: self.sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "0"})[
+                "QueueUrl"
+            ]
+            for name in (*QUEUES, *OTHERS)
+        }
+        self.matched: list[PartMessage] = []
+
+    def keep(self, data: bytes, source_id: str = "stripe") -> str:
+        receipt = Receipt(source_id, "sftp", "report.csv", datetime.now(UTC))
+        kept = wiring.raw_store().put_named(TENANT, data, receipt)
+        return f"raw/{TENANT}/{kept.raw_sha256}"
+
+    def bring(self, data: bytes) -> str:
+        """A file, until nothing moves any more."""
+        key = self.keep(data)
+        assert self.home.normalise(key) == []
+        self.work()
+        return key.rpartition("/")[2]
+
+    def work(self) -> int:
+        """Let everything that is on its way arrive; how many messages failed."""
+        failed = 0
+        for _ in range(10):
+            outbox.relay().relay()
+            moved = outbox.publisher().sweep()
+            for name, handler in QUEUES.items():
+                for body in self.messages(name):
+                    moved += 1
+                    if handler is None:
+                        self.matched.append(PartMessage.from_json(body))
+                        continue
+                    record = {"messageId": "m", "body": body}
+                    failed += len(handler({"Records": [record]}, Context())["batchItemFailures"])
+            if not moved:
+                return failed
+        raise AssertionError("it never came to rest")
+
+    def messages(self, name: str) -> Iterator[str]:
+        while found := self.sqs.receive_message(
+            QueueUrl=self.urls[name], MaxNumberOfMessages=10
+        ).get("Messages", []):
+            for message in found:
+                self.sqs.delete_message(
+                    QueueUrl=self.urls[name], ReceiptHandle=message["ReceiptHandle"]
+                )
+                yield message["Body"]
+
+    def canonical(self) -> list[tuple[Any, ...]]:
+        return self.home.rows(
+            "SELECT transaction_id::text, version, content_hash FROM platform.transactions ORDER BY 1"
+        )
+
+    def journals(self) -> int:
+        return int(self.home.rows("SELECT count(*) FROM ledger.journals")[0][0])
+
+    def deliveries(self) -> list[tuple[Any, ...]]:
+        return self.home.rows(
+            "SELECT status, format, entries_count FROM platform.deliveries ORDER BY 1, 2, 3"
+        )
+
+
+@pytest.fixture
+def road(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bulk]:
+    monkeypatch.setattr("pardna.outbox.service.STREAM_GRACE", -datetime.resolution * 10**9)
+    monkeypatch.setattr("pardna.ingestion.normalise.BULK_BYTES", 1_000)
+    monkeypatch.setattr("pardna.ingestion.normalise.ROWS_ONLINE", 100)
+    posting = (settings, ledger.ledger, ledger.transaction_consumer, ledger.post_delivery)
+    for function in posting:
+        function.cache_clear()  # type: ignore[attr-defined]
+    bulk = Bulk(deployed)
+    for name, url in bulk.urls.items():
+        monkeypatch.setenv(f"{name.upper()}_QUEUE_URL", url)
+    boto3.client("kinesis").create_stream(StreamName="stream", ShardCount=1)
+    monkeypatch.setenv("TRANSACTIONS_STREAM", "stream")
+    monkeypatch.setenv("WORKFLOW_TABLE", "none")
+    deployed.register(STRIPE)
+    yield bulk
+    for held in (
+        wiring.normalise_object().bulk.store,  # type: ignore[union-attr]
+        wiring.stage_delivery().store,
+        wiring.normalise_object().large._outbox,  # type: ignore[union-attr]
+        wiring.record_part().store,
+        ledger.post_delivery()._heads,
+        ledger.ledger()._books,
+        outbox.drainer().events,
+        outbox.relay().events,
+    ):
+        held._database.close()  # type: ignore[union-attr, attr-defined]
+    for function in posting:
+        function.cache_clear()  # type: ignore[attr-defined]
+
+
+def test_twenty_thousand_rows_are_recorded_posted_and_kept_for_matching(
+    road: Bulk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pardna.ingestion.normalise.ROWS_ONLINE", 5_000)
+    rows = 2 * PART_ROWS + 1_000
+    digest = road.bring(report(rows))
+
+    assert road.deliveries() == [("accepted", "stripe.payout_report", rows)]
+    assert len(road.canonical()) == rows
+    assert road.home.rows("SELECT count(*) FROM platform.transaction_versions") == [(rows,)]
+    assert road.journals() == rows
+    assert sorted((m.raw_sha256, m.part) for m in road.matched) == [
+        (digest, 1),
+        (digest, 2),
+        (digest, 3),
+    ]
+    kept = []
+    for message in road.matched:
+        path = tmp_path / "part.parquet"
+        path.write_bytes(road.home.s3.get_object(Bucket="lake", Key=message.key)["Body"].read())
+        kept += [
+            (r.transaction_id, r.version, r.transaction.content_hash) for r in from_parquet(path)
+        ]
+    assert sorted(kept) == road.canonical()
+    # One announcement for the delivery (and two on its way), none for its rows.
+    assert road.home.rows(
+        "SELECT event_type, count(*) FROM platform.outbox GROUP BY 1 ORDER BY 1"
+    ) == [
+        ("delivery.recorded", 1),
+        ("delivery.staged", 1),
+        ("large_object.arrived", 1),
+    ]
+
+
+def test_the_same_file_again_and_the_same_rows_in_another_change_nothing(road: Bulk) -> None:
+    road.bring(report(600))
+    before, journals = road.canonical(), road.journals()
+
+    road.bring(report(600))
+    road.bring(report(600) + b"\r\n")
+    assert (road.canonical(), road.journals()) == (before, journals)
+    assert len(road.deliveries()) == 2
+
+
+def test_what_a_later_file_knows_better_is_the_next_version(road: Bulk) -> None:
+    road.bring(report(600))
+    data = report(10, fee="200.00", net="4800.00") + report(600, 10)[len(HEAD) :]
+    road.bring(data)
+
+    versions = road.home.rows(
+        "SELECT version, count(*) FROM platform.transactions GROUP BY 1 ORDER BY 1"
+    )
+    assert versions == [(1, 600), (2, 10)]
+    # A changed one is reversed and posted anew.
+    assert road.journals() == 610 + 2 * 10
+
+
+def test_rows_that_one_part_says_twice_end_in_one_transaction(road: Bulk) -> None:
+    data = report(600) + report(5, fee="200.00", net="4800.00")[len(HEAD) :]
+    road.bring(data)
+
+    assert len(road.canonical()) == 600
+    assert [v for _, v, _ in road.canonical()].count(2) == 5
+    assert road.journals() == 600 + 2 * 5
+
+
+def test_a_row_that_contradicts_its_identity_is_quarantined_and_the_others_count(
+    road: Bulk,
+) -> None:
+    road.bring(report(600))
+    other = report(1).replace(b",jmd,", b",usd,").replace(b",charge,", b",charge,", 1)
+    road.bring(other + report(600, 1)[len(HEAD) :])
+
+    assert len(road.canonical()) == 601
+    assert road.home.rows("SELECT code, position FROM platform.quarantine") == [
+        ("transaction.contradiction", "line 2")
+    ]
+
+
+def test_a_large_statement_that_does_not_add_up_is_put_aside_and_its_neighbour_counts(
+    road: Bulk,
+) -> None:
+    road.home.register(BANK)
+    parts = []
+    for account, closing in (("404385912", "600,00"), ("404385913", "599,99")):
+        lines = "".join(
+            f":61:2601310131C1,00NTRFNONREF//R{account}{i}\r\n:86:/EREF/E{account}{i}\r\n"
+            for i in range(600)
+        )
+        parts.append(
+            f":20:S{account}\r\n:25:{account}\r\n:28C:1/1\r\n:60F:C260131JMD0,00\r\n{lines}"
+            f":62F:C260131JMD{closing}\r\n-\r\n"
+        )
+    key = road.keep("".join(parts).encode(), "ncb")
+    assert road.home.normalise(key) == []
+    assert road.work() == 0
+
+    assert road.deliveries() == [("accepted_with_warnings", "MT940", 1_200)]
+    assert road.home.rows("SELECT source, count(*) FROM platform.transactions GROUP BY 1") == [
+        ("ncb:404385912", 600)
+    ]
+    assert road.home.rows("SELECT code FROM platform.quarantine") == [("statement.does_not_tie",)]
+    assert road.home.rows("SELECT ties FROM platform.statements ORDER BY source") == [
+        (True,),
+        (False,),
+    ]
+
+
+def test_a_large_file_that_breaks_off_counts_for_nothing(road: Bulk) -> None:
+    data = report(1_200) + b'po_1,"txn_'
+    road.bring(data)
+
+    assert road.deliveries() == [("refused", "", 0)]
+    assert road.canonical() == []
+    assert road.home.rows("SELECT count(*) FROM platform.bulk_deliveries") == [(0,)]
+
+
+def test_another_tenant_sees_nothing_of_it(road: Bulk) -> None:
+    digest = road.bring(report(600))
+
+    store = wiring.record_part().store
+    assert store.staged("kgn-two", digest) is None
+    message = PartMessage("kgn-two", digest, 1, 1, "c")
+    body = {"messageId": "m", "body": message.to_json()}
+    assert record_part.handler({"Records": [body]}, Context())["batchItemFailures"] != []
+    assert post_delivery.handler({"Records": [body]}, Context())["batchItemFailures"] != []
+
+
+class Killed(Unavailable):
+    """A process that ended right after a write."""
+
+
+#: Every write of the bulk road: where it is made, and by which handler.
+BOUNDARIES = [
+    ("pardna.ingestion.large.AnnouncedObjects.hand_over", "normalise"),
+    ("pardna.transactions.s3.S3PartFiles.put", "stage_delivery"),
+    ("pardna.transactions.postgres_bulk.PostgresBulkStore.stage", "stage_delivery"),
+    ("pardna.outbox.service.Relay.drain", "stage_delivery"),
+    ("pardna.transactions.postgres_bulk.PostgresBulkStore.record_part", "record_part"),
+    ("pardna.transactions.s3.S3PartFiles.put", "record_part"),
+    ("pardna.transactions.postgres_bulk.PostgresBulkStore.finish_part", "record_part"),
+    ("pardna.outbox.service.Relay.drain", "record_part"),
+    ("pardna.ledger.service.Ledger.post_transactions", "post_delivery"),
+]
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize(("target", "function"), BOUNDARIES)
+def test_killed_at_any_boundary_and_sent_again_it_ends_the_same(
+    road: Bulk, monkeypatch: pytest.MonkeyPatch, target: str, function: str, before: bool
+) -> None:
+    monkeypatch.setattr("pardna.ingestion.bulk.PART_ROWS", 300)
+    monkeypatch.setattr("pardna.ingestion.normalise.LARGE_BYTES", 1_000)
+    owner, _, method = target.rpartition(".")
+    module, _, name = owner.rpartition(".")
+    cls = getattr(__import__(module, fromlist=[name]), name)
+    original = getattr(cls, method)
+    times = {"left": 2}
+
+    def dying(self: Any, *args: Any, **more: Any) -> Any:
+        if times["left"] and now["at"] == function:
+            times["left"] -= 1
+            if before:
+                raise Killed("killed", "before the write")
+            original(self, *args, **more)
+            raise Killed("killed", "after the write")
+        return original(self, *args, **more)
+
+    now = {"at": ""}
+    handlers = {
+        "normalise": road.home.normalise,
+        **{n: _redriven(h) for n, h in QUEUES.items() if h is not None},
+    }
+    monkeypatch.setattr(cls, method, dying)
+    waiting: list[tuple[str, str]] = [("normalise", road.keep(report(700)))]
+    for _ in range(60):
+        if not waiting:
+            outbox.relay().relay()
+            outbox.publisher().sweep()
+            waiting = [(n, b) for n in handlers if n in QUEUES for b in road.messages(n)]
+            if not waiting:
+                break
+        where, body = waiting.pop(0)
+        now["at"] = where
+        if handlers[where](body):
+            waiting.append((where, body))  # redriven
+        now["at"] = ""
+    assert times["left"] == 0
+    assert road.deliveries() == [("accepted", "stripe.payout_report", 700)]
+    assert len(road.canonical()) == 700
+    assert {v for _, v, _ in road.canonical()} == {1}
+    assert road.journals() == 700
+    assert road.home.rows("SELECT count(*) FROM platform.bulk_parts") == [(3,)]
+
+
+def _redriven(handler: Any) -> Any:
+    return lambda body: handler({"Records": [{"messageId": "m", "body": body}]}, Context())[
+        "batchItemFailures"
+    ]
+
+
+def test_messages_that_say_nothing_come_back_as_failed(road: Bulk) -> None:
+    for handler in (stage_delivery.handler, record_part.handler, post_delivery.handler):
+        bad = {"messageId": "m-1", "body": json.dumps({"part": "one"})}
+        answer = handler({"Records": [bad]}, Context())
+        assert answer["batchItemFailures"] == [{"itemIdentifier": "m-1"}]
