@@ -14,9 +14,9 @@ import pytest
 from moto import mock_aws
 
 from pardna.ingestion.model import RawKey, sha256
-from pardna.ingestion.ports import RawStore
+from pardna.ingestion.ports import RawStore, StoredPart
 from pardna.ingestion.s3 import S3RawStore
-from pardna.ingestion.s3_arrivals import S3Arrivals
+from pardna.ingestion.s3_arrivals import S3Arrivals, _sources
 from pardna.runtime.errors import NotFound, Unavailable
 from tests.fakes.ingestion import MemoryArrivals, MemoryRawStore
 from tests.support.ingestion import TENANT, a_receipt
@@ -92,13 +92,23 @@ def test_parts_become_one_raw_object_whole_and_once(world: World, pieces: list[b
 
 
 def test_parts_that_changed_since_they_were_hashed_are_not_handed_over(world: World) -> None:
-    parts = keep_all(world)
-    world.arrivals.keep(TENANT, "a" * 64, 1, b"\x09" * 6_000_000)
+    part = world.arrivals.keep(TENANT, "a", 1, b"hashed")
+    world.arrivals.keep(TENANT, "a", 1, b"others")
     with pytest.raises(NotFound):
-        world.arrivals.hand_over(TENANT, sha256(WHOLE), parts, a_receipt())
+        world.arrivals.hand_over(TENANT, sha256(b"hashed"), [part], a_receipt())
     with pytest.raises(NotFound):
-        list(world.arrivals.read(parts[0]))
+        list(world.arrivals.read(part))
     assert list(world.raw.keys(TENANT, FUTURE)) == []
+
+
+def test_large_parts_are_copied_only_while_they_are_what_was_hashed() -> None:
+    """By S3, which is asked to compare; moto does not."""
+    gib = 1024**3
+    parts = [StoredPart("a", 6_000_000, '"1"'), StoredPart("b", gib, '"2"')]
+    asked = list(_sources("arrivals", parts))
+    assert [s["CopySourceIfMatch"] for s in asked] == ['"1"', '"2"', '"2"']
+    ranges = [s["CopySourceRange"] for s in asked]
+    assert ranges == ["bytes=0-5999999", f"bytes=0-{gib // 2 - 1}", f"bytes={gib // 2}-{gib - 1}"]
 
 
 def test_one_large_object_is_handed_over_as_well(world: World) -> None:
