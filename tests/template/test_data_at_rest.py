@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.template.reading import ROOT, machines, mentions, queues, resources, template
+from pardna.ingestion.s3_restriction import TAG
+from tests.template.reading import ROOT, functions, machines, mentions, queues, resources, template
 
 QUEUES = queues()
 TABLES = resources("AWS::DynamoDB::Table")
@@ -104,6 +105,8 @@ def test_buckets_are_closed_encrypted_and_speak_tls_only(name: str) -> None:
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": False}}
     # Whoever else is let in is a service of AWS, at work for this account.
     for other in others:
+        if other["Effect"] == "Deny":
+            continue
         assert set(other["Principal"]) == {"Service"}
         assert other["Condition"] == {
             "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
@@ -116,6 +119,33 @@ def test_raw_objects_are_locked_in_production_only_and_never_for_good() -> None:
     assert lock[0] == "Production"
     assert lock[1]["Rule"]["DefaultRetention"]["Mode"] == "GOVERNANCE"
     assert lock[2] == {"Ref": "AWS::NoValue"}
+
+
+def test_raw_objects_with_card_numbers_are_closed_and_forgotten() -> None:
+    (policy,) = [
+        p for p in resources("AWS::S3::BucketPolicy").values() if mentions(p["Bucket"], "RawBucket")
+    ]
+    (closed,) = [
+        s for s in policy["PolicyDocument"]["Statement"] if s["Sid"] == "CardNumbersClosed"
+    ]
+    rules = BUCKETS["RawBucket"]["LifecycleConfiguration"]["Rules"]
+    (forgotten,) = [r for r in rules if r.get("TagFilters") == [TAG]]
+    readers = {
+        f"{name}Role"
+        for name, properties in functions().items()
+        if "s3:GetObject" in json.dumps(properties.get("Policies", []))
+        and "RawBucket" in json.dumps(properties["Policies"])
+        and "VpcConfig" in properties
+    }
+
+    assert closed["Effect"] == "Deny"
+    assert {"s3:GetObject", "s3:GetObjectVersion"} <= set(closed["Action"])
+    assert closed["Condition"]["StringEquals"] == {
+        f"s3:ExistingObjectTag/{TAG['Key']}": TAG["Value"]
+    }
+    let_in = closed["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
+    assert {role["Fn::GetAtt"].partition(".")[0] if isinstance(role["Fn::GetAtt"], str) else role["Fn::GetAtt"][0] for role in let_in} == readers  # fmt: skip
+    assert forgotten["ExpirationInDays"] <= 30
 
 
 def test_secrets_are_no_parameters_that_can_be_read_back() -> None:

@@ -25,6 +25,7 @@ ACTIONS = {
     "query": {"dynamodb:Query"},
     "scan": {"dynamodb:Scan"},
     "put_object": {"s3:PutObject"},
+    "put_object_tagging": {"s3:PutObjectTagging"},
     "get_object": {"s3:GetObject", "s3:ListBucket"},
     "head_object": {"s3:GetObject", "s3:ListBucket"},
     "generate_presigned_url": {"s3:GetObject"},
