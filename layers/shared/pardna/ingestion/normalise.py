@@ -12,8 +12,8 @@ a row is done, and the sweep finds one that is not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping, Sequence, Set
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import chain, islice
@@ -127,12 +127,13 @@ class NormaliseObject:
             return Normalised(waiting.delivery.status)
         expected = self._expected(key, file, found.receipt, profile)
         name, items = _stream(file, profile, key.raw_sha256)
-        first = list(islice(items, ROWS_ONLINE + 1))
-        if len(first) <= ROWS_ONLINE or isinstance(first[0], PaymentStatus):
-            parsed = collect(name, chain(first, items))
-            return self._judge_and_record(key, found.receipt, correlation_id, parsed, expected)
-        gate = Gate(expected, name)
-        return self._stage(key, found.receipt, correlation_id, gate, chain(first, items))
+        with closing(items):  # before the file that they come from
+            first = list(islice(items, ROWS_ONLINE + 1))
+            every = chain(first, items)
+            if len(first) <= ROWS_ONLINE or isinstance(first[0], PaymentStatus):
+                parsed = collect(name, every)
+                return self._judge_and_record(key, found.receipt, correlation_id, parsed, expected)
+            return self._stage(key, found.receipt, correlation_id, Gate(expected, name), every)
 
     def _stage(
         self,
@@ -273,7 +274,7 @@ def _parse(data: bytes, profile: SourceProfile, raw_sha256: str) -> Parsed:
     return registry.parse(data, origin, profile.format)
 
 
-def _stream(file: BinaryIO, profile: SourceProfile, raw_sha256: str) -> tuple[str, Iterator[Item]]:
+def _stream(file: BinaryIO, profile: SourceProfile, raw_sha256: str) -> tuple[str, Generator[Item, None, None]]:
     """`_parse` for files of any size."""
     origin = profile.origin(raw_sha256)
     layout = None
@@ -302,7 +303,7 @@ def _reading() -> Iterator[None]:
         raise _NotReadable(error) from error
 
 
-def _guarded(items: Iterator[Item]) -> Iterator[Item]:
+def _guarded(items: Iterator[Item]) -> Generator[Item, None, None]:
     """Items, and a reader's errors as what they are."""
     with _reading():
         yield from items
