@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 
 from pardna.transactions.model import Transaction
 
@@ -36,11 +37,16 @@ class Origin:
 
     def source(self, account: str = "") -> str:
         """`Transaction.source`: provider and account, in the characters that a source may have."""
-        named = re.sub(r"[^A-Za-z0-9._/-]", "", account or self.account)[:64]
-        if self.account and named.endswith(self.account):
-            # A file may write the bank's code before the number (``BNSXJMKN/831047265``).
-            named = self.account
-        return f"{self.provider}:{named or 'unknown'}"
+        return _source(self.provider, self.account, account)
+
+
+@lru_cache(maxsize=1024)
+def _source(provider: str, own: str, account: str) -> str:
+    named = re.sub(r"[^A-Za-z0-9._/-]", "", account or own)[:64]
+    if own and named.endswith(own):
+        # A file may write the bank's code before the number (``BNSXJMKN/831047265``).
+        named = own
+    return f"{provider}:{named or 'unknown'}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 
-from pardna.transactions.model import REFERENCES_MAX, TEXT_MAX, Reference, Strength
+from pardna.transactions.model import REFERENCES_MAX, TEXT_MAX, Reference, Strength, in_order
 
 #: What banks write where a reference would stand and there is none.
 _NO_REFERENCE = frozenset(
@@ -20,6 +20,7 @@ _PAYMENT_REFERENCE = re.compile(
     re.IGNORECASE,
 )
 # A processor's payout: its id, or the trace that it gives to the bank.
+_MAYBE = re.compile(r"PDN|PO|STR|po_", re.IGNORECASE)
 _PAYOUT = re.compile(
     r"(?<![0-9A-Za-z_])(po_[0-9A-Za-z]{8,64}|STR[0-9A-Z]{12}|PO(?=[A-Z]*\d)[0-9A-Z]{8,14})"
     r"(?![0-9A-Za-z])"
@@ -31,6 +32,8 @@ def clean(text: str | None, length: int = TEXT_MAX) -> str:
     if not text:
         return ""
     if text.isascii() and text.isprintable():
+        if len(text) <= length and "  " not in text and text[0] != " " != text[-1]:
+            return text
         return " ".join(text.split())[:length].strip()
     printable = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
     return " ".join(unicodedata.normalize("NFC", printable).split())[:length].strip()
@@ -48,8 +51,10 @@ def found_in(text: str, *, wrapped: str = "") -> set[Reference]:
     `wrapped` is the same text with its line breaks taken out instead of made spaces: banks break
     lines in the middle of a word.
     """
-    found = set()
-    for candidate in (text, wrapped):
+    found = set[Reference]()
+    for candidate in (text,) if wrapped in ("", text) else (text, wrapped):
+        if not _MAYBE.search(candidate):
+            continue
         for match in _PAYMENT_REFERENCE.finditer(candidate):
             hand, round_number, member = (part.upper() for part in match.groups())
             found.add(Reference("payment_reference", f"PDN-{hand}-R{round_number}-{member}"))
@@ -60,13 +65,18 @@ def found_in(text: str, *, wrapped: str = "") -> set[Reference]:
 
 def references(pairs: Iterable[tuple[str, str | None, Strength]]) -> set[Reference]:
     """References of those (type, value, strength) whose value is given."""
-    return {Reference(kind, value, how) for kind, text, how in pairs if (value := given(text))}
+    return {
+        Reference(kind, value, how) for kind, text, how in pairs if text and (value := given(text))
+    }
 
 
 def sorted_references(found: Iterable[Reference]) -> tuple[Reference, ...]:
     """As a transaction carries them: distinct, in order, strong ones first when there are too many."""
-    distinct = sorted(set(found), key=lambda r: (r.strength is not Strength.STRONG, r))
-    return tuple(sorted(distinct[:REFERENCES_MAX]))
+    distinct = in_order(set(found))
+    if len(distinct) > REFERENCES_MAX:
+        strong_first = sorted(distinct, key=lambda r: r.strength is not Strength.STRONG)
+        distinct = in_order(strong_first[:REFERENCES_MAX])
+    return tuple(distinct)
 
 
 class EntryIds:
@@ -83,7 +93,9 @@ class EntryIds:
 
     def of(self, reference: str, day: str, amount_minor: int, texts: Iterable[str]) -> str:
         """The external id; `day` is the value date in ISO 8601, or what stands for it."""
-        named = "".join(c for c in reference if c.isprintable())[:100]
+        named = reference[:100]
+        if not reference.isprintable():
+            named = "".join(c for c in reference if c.isprintable())[:100]
         if not named:
             digest = hashlib.sha256("\x1f".join(texts).encode()).hexdigest()[:20]
             named = f"~{digest}"

@@ -206,6 +206,9 @@ def minor_from_text(text: str, currency: str) -> int:
     than the currency has (unless they are zeros), and beyond `MINOR_MAX`.
     """
     digits = exponent(currency)
+    whole, _, part = text.partition(".")
+    if len(text) <= 18 and len(part) <= digits and text.isascii() and f"{whole}{part}".isdigit():
+        return int(whole + part.ljust(digits, "0"))  # as nearly all are written
     if not text or not set(text) <= set("+-.0123456789") or len(text) > 40:
         raise MoneyError(f"not a decimal amount: {text[:40]!r}")
     try:

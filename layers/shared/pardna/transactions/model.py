@@ -15,9 +15,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from pardna.money.model import Money, exponent
@@ -25,6 +27,7 @@ from pardna.runtime.errors import InvalidInput
 
 _TENANT = re.compile(r"[a-z0-9](?:[a-z0-9-]{1,38})[a-z0-9]")
 _SOURCE = re.compile(r"[a-z0-9_]{2,20}:[A-Za-z0-9._/-]{1,64}")
+_INT64 = 2**63
 TEXT_MAX = 500
 REFERENCES_MAX = 50
 
@@ -111,7 +114,7 @@ class Transaction:
     batch_id: str = ""
 
     def __post_init__(self) -> None:
-        problems = list(_problems(self))
+        problems = _problems(self)
         if problems:
             raise InvalidInput("transaction.invalid", "; ".join(problems))
 
@@ -194,34 +197,58 @@ def _fuller(first: str, second: str) -> str:
 
 def _problems(t: Transaction) -> list[str]:
     """Everything wrong with a transaction, in words; empty when it is sound."""
-    found = []
-    if not _TENANT.fullmatch(t.tenant_id):
-        found.append("tenant_id is not a tenant's name")
-    if not _SOURCE.fullmatch(t.source):
-        found.append("source is not provider:account")
+    # Of a file's rows most say the same of these: they are looked at once.
+    found = list(_problems_of_names(t.tenant_id, t.source, t.currency, t.raw_sha256))
     if not 1 <= len(t.external_id) <= 200 or not t.external_id.isprintable():
         found.append("external_id must be 1 to 200 printable characters")
-    amounts = (t.amount_minor, t.gross_minor, t.fee_minor, t.net_minor)
-    if any(a is not None and (type(a) is not int or abs(a) >= 2**63) for a in amounts):
-        found.append("amounts are 64-bit integers of minor units")
-    elif None not in (t.gross_minor, t.fee_minor, t.net_minor) and (
-        (t.gross_minor or 0) - (t.fee_minor or 0) != t.net_minor
-    ):
-        found.append("gross - fee is not net")
-    try:
-        exponent(t.currency)
-    except ValueError:
-        found.append("currency is not an ISO 4217 code")
+    gross, fee, net = t.gross_minor, t.fee_minor, t.net_minor
+    for amount in (t.amount_minor, gross, fee, net):
+        if amount is not None and (type(amount) is not int or abs(amount) >= _INT64):
+            found.append("amounts are 64-bit integers of minor units")
+            break
+    else:
+        if gross is not None and fee is not None and net is not None and gross - fee != net:
+            found.append("gross - fee is not net")
     if t.occurred_at.tzinfo is None:
         found.append("occurred_at needs a zone")
-    if not re.fullmatch(r"[0-9a-f]{64}", t.raw_sha256):
-        found.append("raw_sha256 is not a SHA-256")
-    if len(t.references) > REFERENCES_MAX or any(len(r.value) > 200 for r in t.references):
+    if len(t.references) > REFERENCES_MAX:
         found.append(f"at most {REFERENCES_MAX} references of 200 characters")
-    texts = (t.description, t.account, t.batch_id, t.counterparty.name, t.counterparty.account)
-    if any(len(text) > TEXT_MAX or "\x00" in text for text in texts):
-        found.append(f"texts are at most {TEXT_MAX} characters without NUL")
+    for reference in t.references:
+        if len(reference.value) > 200:
+            found.append(f"at most {REFERENCES_MAX} references of 200 characters")
+            break
+    for text in (t.description, t.account, t.batch_id, t.counterparty.name, t.counterparty.account):
+        if text and (len(text) > TEXT_MAX or "\x00" in text):
+            found.append(f"texts are at most {TEXT_MAX} characters without NUL")
+            break
     return found
+
+
+@lru_cache(maxsize=1024)
+def _problems_of_names(
+    tenant_id: str, source: str, currency: str, raw_sha256: str
+) -> tuple[str, ...]:
+    found = []
+    if not _TENANT.fullmatch(tenant_id):
+        found.append("tenant_id is not a tenant's name")
+    if not _SOURCE.fullmatch(source):
+        found.append("source is not provider:account")
+    try:
+        exponent(currency)
+    except ValueError:
+        found.append("currency is not an ISO 4217 code")
+    if not re.fullmatch(r"[0-9a-f]{64}", raw_sha256):
+        found.append("raw_sha256 is not a SHA-256")
+    return tuple(found)
+
+
+def in_order(references: Iterable[Reference]) -> list[Reference]:
+    """Sorted as `Reference` compares, only faster."""
+    return sorted(references, key=_order)
+
+
+def _order(reference: Reference) -> tuple[str, str, str]:
+    return reference.type, reference.value, reference.strength
 
 
 def to_dict(transaction: Transaction) -> dict[str, Any]:
@@ -248,7 +275,7 @@ def to_dict(transaction: Transaction) -> dict[str, Any]:
         "description": t.description,
         "references": [
             {"type": r.type, "value": r.value, "strength": r.strength.value}
-            for r in sorted(t.references)
+            for r in in_order(t.references)
         ],
         "batch_id": t.batch_id,
     }
