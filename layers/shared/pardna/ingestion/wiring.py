@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pardna.ingestion.poll import PollProvider
     from pardna.ingestion.profiles import Profiles
     from pardna.ingestion.pull import PullFiles
+    from pardna.ingestion.quality_daily import ReportQuality
     from pardna.ingestion.quality_gate import QualityGate
     from pardna.ingestion.quality_requests import NewDecision
     from pardna.ingestion.quarantine import Quarantine
@@ -289,3 +290,26 @@ def profiles() -> Profiles:
 
     shelf = DynamoProfileShelf(client("dynamodb"), settings().need("directory_table"))
     return Profiles(shelf, utc_now)
+
+
+@cache
+def report_quality() -> ReportQuality:
+    """In the database's network: PostgreSQL, object store, DynamoDB. Its alert leaves by the outbox."""
+    from pardna.database.session import from_settings
+    from pardna.ingestion.quality_daily import ReportQuality
+    from pardna.ingestion.quality_daily_postgres import PostgresQualityFacts
+    from pardna.ingestion.s3_reports import S3ReportShelf
+    from pardna.outbox.dynamodb import DynamoTenants
+    from pardna.outbox.postgres import PostgresOutbox
+    from pardna.outbox.wiring import drainer
+
+    database = from_settings(settings())
+    return ReportQuality(
+        PostgresQualityFacts(database),
+        sources(),
+        S3ReportShelf(client("s3"), settings().need("packs_bucket")),
+        PostgresOutbox(database),
+        drainer(),
+        DynamoTenants(client("dynamodb"), settings().need("directory_table")),
+        utc_now,
+    )

@@ -138,6 +138,31 @@ class PoisonPort:
         return left
 
 
+class TopicPort:
+    """Alerts for people on an SNS topic; ``data`` is ``{"subject": ..., "message": ...}``."""
+
+    def __init__(self, client: Any, topic_arn: str) -> None:
+        self._client = client
+        self._topic_arn = topic_arn
+
+    def send(self, envelopes: Sequence[Envelope]) -> list[Envelope]:
+        """See `Port`. A topic has no memory: an alert that is sent again is heard again."""
+        left = []
+        for envelope in envelopes:
+            subject = str(envelope.data.get("subject", ""))
+            try:
+                with aws_answers("the topic"):
+                    self._client.publish(
+                        TopicArn=self._topic_arn,
+                        Subject="".join(c if " " <= c <= "~" else "?" for c in subject)[:100],
+                        Message=str(envelope.data.get("message", "")),
+                    )
+            except PardnaError as error:
+                logger.info("Alert not sent", error_code=error.code)
+                left.append(envelope)
+        return left
+
+
 class WaitPort:
     """Signals for state machines that wait; ``data`` is ``{"subject": ..., "outcome": {...}}``."""
 

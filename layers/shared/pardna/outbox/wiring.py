@@ -59,7 +59,7 @@ def departures() -> Departures:
 
 def routes() -> dict[str, Port]:
     """Which type of event goes where."""
-    from pardna.outbox.aws import PartsPort, PoisonPort, StreamPort, WaitPort
+    from pardna.outbox.aws import PartsPort, PoisonPort, StreamPort, TopicPort, WaitPort
 
     return {
         events.TRANSACTION_RECORDED: StreamPort(
@@ -76,9 +76,11 @@ def routes() -> dict[str, Port]:
                 settings().need("match_delivery_queue_url"),
             ],
         ),
+        events.DELIVERY_REPLAY_REQUESTED: _queue("normalise_queue_url"),
         events.CARD_CHARGE_REQUESTED: _queue("charge_card_queue_url"),
         events.NOTIFICATION_REQUESTED: _queue("notification_queue_url"),
         events.WAIT_SIGNALLED: WaitPort(_waits()),
+        events.ALERT_RAISED: TopicPort(client("sns"), settings().need("alarm_topic_arn")),
         events.RECORD_POISONED: PoisonPort(
             {
                 "post_transactions": _queue("post_transactions_poison_queue_url"),

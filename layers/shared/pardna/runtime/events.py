@@ -22,10 +22,12 @@ TRANSACTION_RECORDED = "transaction.recorded"
 LARGE_OBJECT_ARRIVED = "large_object.arrived"
 DELIVERY_STAGED = "delivery.staged"
 DELIVERY_RECORDED = "delivery.recorded"
+DELIVERY_REPLAY_REQUESTED = "delivery.replay_requested"
 CARD_CHARGE_REQUESTED = "card_charge.requested"
 NOTIFICATION_REQUESTED = "notification.requested"
 WAIT_SIGNALLED = "wait.signalled"
 RECORD_POISONED = "record.poisoned"
+ALERT_RAISED = "alert.raised"
 
 EVENT_TYPES = frozenset(
     {
@@ -33,10 +35,12 @@ EVENT_TYPES = frozenset(
         LARGE_OBJECT_ARRIVED,
         DELIVERY_STAGED,
         DELIVERY_RECORDED,
+        DELIVERY_REPLAY_REQUESTED,
         CARD_CHARGE_REQUESTED,
         NOTIFICATION_REQUESTED,
         WAIT_SIGNALLED,
         RECORD_POISONED,
+        ALERT_RAISED,
     }
 )
 

@@ -13,6 +13,7 @@ item. Item kinds and their keys:
 | match | break | ``T#t#BREAK#break_id`` | ``HEAD`` |
 | match | run | ``T#t#RUN#run_id`` | ``HEAD`` |
 | match | run's shard | ``T#t#RUN#run_id`` | ``SHARD#00001`` |
+| match | run's name | ``T#t#RUNNAME#execution`` | ``HEAD`` |
 | match | act (append-only) | ``T#t#HISTORY#subject`` | ``at#act_id`` |
 | match | answered request | ``T#t#ONCE#principal#key`` | ``HEAD`` |
 | match | rules, their number | ``T#t#RULES`` | ``HEAD`` |
@@ -22,6 +23,7 @@ item. Item kinds and their keys:
 | match | decision | ``T#t#DECISION#decision_id`` | ``HEAD`` |
 | workflow | approval | ``T#t#APPROVAL#approval_id`` | ``HEAD`` |
 | workflow | wait | ``T#t#WAIT#subject`` | ``HEAD`` |
+| workflow | upload | ``T#t#UPLOAD#upload_id`` | ``HEAD`` |
 | workflow | attempt | ``T#t#ATTEMPT#subject`` | ``HEAD`` |
 | outbox | departure | ``T#t#EVENT#event_id`` | ``HEAD`` |
 | directory | tenant | ``TENANT#t`` | ``HEAD`` |
@@ -133,6 +135,11 @@ def decision(tenant_id: str, decision_id: str) -> tuple[str, str]:
     return f"{_tenant(tenant_id)}#DECISION#{_part(decision_id)}", HEAD
 
 
+def run_name(tenant_id: str, execution: str) -> tuple[str, str]:
+    """Which run an execution of the machine carries out."""
+    return f"{_tenant(tenant_id)}#RUNNAME#{_part(execution)}", HEAD
+
+
 def approval(tenant_id: str, approval_id: str) -> tuple[str, str]:
     """A decision that waits for a second person."""
     return f"{_tenant(tenant_id)}#APPROVAL#{_part(approval_id)}", HEAD
@@ -146,6 +153,11 @@ def wait(tenant_id: str, subject: str) -> tuple[str, str]:
 def attempt(tenant_id: str, subject: str) -> tuple[str, str]:
     """An effect outside that must happen once: who is at it, and what came of it."""
     return f"{_tenant(tenant_id)}#ATTEMPT#{_part(subject)}", HEAD
+
+
+def upload(tenant_id: str, upload_id: str) -> tuple[str, str]:
+    """A file that a person has announced, and what came of it."""
+    return f"{_tenant(tenant_id)}#UPLOAD#{_part(upload_id)}", HEAD
 
 
 def departure(tenant_id: str, event_id: str) -> tuple[str, str]:

@@ -54,6 +54,8 @@ class Settings(BaseModel):
     match_online_poison_queue_url: str = ""
     post_matches_poison_queue_url: str = ""
 
+    # Legs of one shard of a run; a pair with more open legs is split.
+    shard_legs_max: int = 200_000
     reconciliation_machine_arn: str = ""
     payout_round_machine_arn: str = ""
     matching_decision_machine_arn: str = ""
@@ -65,11 +67,11 @@ class Settings(BaseModel):
     failed_invocations_queue_arn: str = ""
     poll_provider_arn: str = ""
     pull_files_arn: str = ""
-    fetch_mail_arn: str = ""
 
     stripe_api_base: str = "https://api.stripe.com"
     stripe_settlement_base: str = ""
     notification_sender: str = ""
+    alarm_topic_arn: str = ""
 
     def need(self, name: str) -> str:
         """The value of `name`, which this function cannot do without; raises InvalidInput."""
