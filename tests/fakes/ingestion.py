@@ -15,6 +15,7 @@ from pardna.formats.model import PaymentStatus
 from pardna.ingestion.model import Captured, RawKey, Receipt, SourceProfile, receipt_id, sha256
 from pardna.ingestion.ports import RemoteFile, RemoteFolder, StoredPart
 from pardna.ingestion.schedules import Schedule
+from pardna.ingestion.upload_model import Upload, UploadLink, UploadState
 from pardna.runtime.errors import Conflict, NotFound, NotPermitted, PardnaError, Unavailable
 
 
@@ -347,3 +348,33 @@ class CollectingLargeObjects:
 
     def hand_over(self, key: RawKey, correlation_id: str) -> None:
         self.handed_over.append(key)
+
+
+class MemoryUploads:
+    """`Uploads`; held to the same contract tests as DynamoDB's."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[str, str], Upload] = {}
+
+    def announce(self, upload: Upload) -> None:
+        if (upload.tenant_id, upload.upload_id) in self.known:
+            raise Conflict("upload.exists", "announced before")
+        self.known[upload.tenant_id, upload.upload_id] = upload
+
+    def get(self, tenant_id: str, upload_id: str) -> Upload:
+        if (tenant_id, upload_id) not in self.known:
+            raise NotFound("upload.not_found", "there is no such upload")
+        return self.known[tenant_id, upload_id]
+
+    def settle(self, upload: Upload) -> Upload:
+        known = self.get(upload.tenant_id, upload.upload_id)
+        if known.state is UploadState.AWAITING:
+            self.known[upload.tenant_id, upload.upload_id] = upload
+        return self.get(upload.tenant_id, upload.upload_id)
+
+
+class MemoryLinks:
+    """`UploadLinks`."""
+
+    def link(self, key: str, size: int, seconds: int) -> UploadLink:
+        return UploadLink("memory://arrivals", {"key": key, "size": str(size)})
