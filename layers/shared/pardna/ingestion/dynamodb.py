@@ -14,6 +14,10 @@ from pardna.runtime import keys
 from pardna.runtime.errors import NotFound, PardnaError, Unavailable
 from pardna.runtime.observability import count, logger
 
+#: What people switch, apart from what a source is.
+_SWITCHES = ("enabled", "schedules")
+_CONDITION = "ConditionalCheckFailedException"
+
 
 class DynamoSources:
     """`Sources` on the directory table."""
@@ -27,7 +31,10 @@ class DynamoSources:
         return _profile(self._item(tenant_id, source_id))
 
     def put(self, profile: SourceProfile) -> None:
-        """See `Sources`."""
+        """See `Sources`. Switches are an attribute of their own: registering again keeps them."""
+        plain = profile.to_dict()
+        for switch in _SWITCHES:
+            del plain[switch]
         self._update(
             profile.tenant_id,
             profile.source_id,
@@ -36,7 +43,7 @@ class DynamoSources:
                 ":kind": "source",
                 ":tenant": profile.tenant_id,
                 ":source": profile.source_id,
-                ":profile": json.dumps(profile.to_dict(), sort_keys=True),
+                ":profile": json.dumps(plain, sort_keys=True),
             },
         )
 
@@ -55,8 +62,45 @@ class DynamoSources:
             if "LastEvaluatedKey" not in answer:
                 break
             start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
-        using = [p for p in found if channel in p.channels]
+        using = [
+            p for p in found if p.enabled and channel in p.channels and channel not in p.schedules
+        ]
         return sorted(using, key=lambda p: (p.tenant_id, p.source_id))
+
+    def of_tenant(self, tenant_id: str, after: str, limit: int) -> list[SourceProfile]:
+        """See `Sources`."""
+        pk, first = keys.source(tenant_id, "")
+        found: list[SourceProfile] = []
+        start = {"ExclusiveStartKey": _key(tenant_id, after)} if after else {}
+        while len(found) < limit:
+            with _answers():
+                answer = self._client.query(
+                    TableName=self._table,
+                    KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
+                    ExpressionAttributeValues={":pk": {"S": pk}, ":sk": {"S": first}},
+                    Limit=limit - len(found),
+                    ConsistentRead=True,
+                    **start,
+                )
+            found += [p for item in answer["Items"] if (p := _readable(item)) is not None]
+            if "LastEvaluatedKey" not in answer:
+                break
+            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+        return found
+
+    def switch(self, profile: SourceProfile) -> None:
+        """See `Sources`."""
+        switches = {name: profile.to_dict()[name] for name in _SWITCHES}
+        try:
+            self._update(
+                profile.tenant_id,
+                profile.source_id,
+                "SET switches = :switches",
+                {":switches": json.dumps(switches, sort_keys=True)},
+                ConditionExpression="attribute_exists(pk)",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            raise NotFound("source.not_found", "there is no such source") from None
 
     def cursor(self, tenant_id: str, source_id: str) -> str:
         """See `Sources`."""
@@ -77,16 +121,22 @@ class DynamoSources:
         return item
 
     def _update(
-        self, tenant_id: str, source_id: str, expression: str, values: dict[str, str]
+        self,
+        tenant_id: str,
+        source_id: str,
+        expression: str,
+        values: dict[str, str],
+        **more: Any,
     ) -> None:
-        names = {"ExpressionAttributeNames": {"#cursor": "cursor"}} if "#" in expression else {}
+        if "#" in expression:
+            more["ExpressionAttributeNames"] = {"#cursor": "cursor"}
         with _answers():
             self._client.update_item(
                 TableName=self._table,
                 Key=_key(tenant_id, source_id),
                 UpdateExpression=expression,
                 ExpressionAttributeValues={n: {"S": v} for n, v in values.items()},
-                **names,
+                **more,
             )
 
 
@@ -96,7 +146,8 @@ def _key(tenant_id: str, source_id: str) -> dict[str, Any]:
 
 
 def _profile(item: dict[str, Any]) -> SourceProfile:
-    return SourceProfile.from_dict(json.loads(item["profile"]["S"]))
+    switches = json.loads(item["switches"]["S"]) if "switches" in item else {}
+    return SourceProfile.from_dict(json.loads(item["profile"]["S"]) | switches)
 
 
 def _readable(item: dict[str, Any]) -> SourceProfile | None:
@@ -114,4 +165,6 @@ def _answers() -> Iterator[None]:
     try:
         yield
     except (ClientError, BotoCoreError) as error:
+        if getattr(error, "response", {}).get("Error", {}).get("Code") == _CONDITION:
+            raise
         raise Unavailable("directory.unavailable", "the directory did not answer") from error

@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 
 from pardna.ingestion.model import RawKey
 from pardna.runtime.errors import InvalidInput, PardnaError
-from pardna.runtime.events import Envelope
+from pardna.runtime.events import DELIVERY_REPLAY_REQUESTED, Envelope
 from pardna.runtime.observability import logger
 from pardna.transactions.lake import PartMessage
 
@@ -42,7 +42,7 @@ def each(
 
 
 def read_large(body: str) -> tuple[RawKey, str]:
-    """The key and the cause of a ``large_object.arrived`` event."""
+    """The key and the cause of an event that names an object."""
     envelope = Envelope.from_json(body)
     return RawKey.parse(str(envelope.data.get("key", ""))), envelope.correlation_id
 
@@ -54,9 +54,14 @@ def read_part(body: str) -> tuple[PartMessage, str]:
 
 
 def read_arrival(body: str) -> tuple[RawKey, str]:
-    """The key, and the id of the event as the cause. EventBridge gives keys as they are."""
+    """The key, and the id of the event as the cause. EventBridge gives keys as they are.
+
+    A request to normalise an object again (``delivery.replay_requested``) is the other message here.
+    """
     try:
         event = json.loads(body)
+        if event.get("event_type") == DELIVERY_REPLAY_REQUESTED:
+            return read_large(body)
         key = str(event["detail"]["object"]["key"])
         cause = str(event.get("id") or "none")
     except (KeyError, TypeError, ValueError, AttributeError):

@@ -17,6 +17,7 @@ from typing import Any
 from pardna.ingestion.model import Receipt, SourceProfile
 from pardna.ingestion.ports import RawStore, Settlements, Sources
 from pardna.ingestion.retry import Retry
+from pardna.ingestion.visits import due
 from pardna.runtime.clock import Clock
 from pardna.runtime.errors import PardnaError
 from pardna.runtime.observability import count, logger
@@ -51,11 +52,7 @@ class PollProvider:
         One source's trouble does not stop the others; ``PollFailed`` is counted and the last error
         is raised at the end.
         """
-        profiles = (
-            [self.sources.get(tenant_id, source_id)]
-            if source_id
-            else [p for p in self.sources.by_channel("poll") if tenant_id in ("", p.tenant_id)]
-        )
+        profiles = due(self.sources, "poll", tenant_id, source_id)
         seen, new, trouble = 0, 0, None
         for profile in profiles:
             try:

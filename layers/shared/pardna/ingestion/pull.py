@@ -12,6 +12,7 @@ from pardna.ingestion.fetch import FetchFile, Waits, arrival_name
 from pardna.ingestion.model import Captured, SftpPlace, SourceProfile
 from pardna.ingestion.ports import RemoteFile, RemoteFolder, RemoteFolders, Sources
 from pardna.ingestion.retry import Retry
+from pardna.ingestion.visits import due
 from pardna.runtime.deadline import SecondsLeft, for_ever
 from pardna.runtime.errors import InvalidInput, NotPermitted, PardnaError, TooLarge, Unavailable
 from pardna.runtime.observability import count, logger
@@ -63,11 +64,7 @@ class PullFiles:
         so that the function fails and the alarm rings. What the time does not suffice for is left,
         and continued by the next pull. Raises NotFound for an unknown source.
         """
-        profiles: list[SourceProfile] = (
-            [self.sources.get(tenant_id, source_id)]
-            if source_id
-            else [p for p in self.sources.by_channel("sftp") if tenant_id in ("", p.tenant_id)]
-        )
+        profiles = due(self.sources, "sftp", tenant_id, source_id)
         total, trouble = Pulled(), None
         for waiting, profile in zip(range(len(profiles), 0, -1), profiles, strict=True):
             # A slow server uses up its own share of the time, not that of those behind it.

@@ -36,7 +36,7 @@ class S3RawObject:
 
     def __init__(self, key: RawKey, answer: dict[str, Any]) -> None:
         self.size = int(answer["ContentLength"])
-        self.receipt = _receipt(answer.get("Metadata", {}), answer["LastModified"])
+        self.receipt = receipt_of(answer.get("Metadata", {}), answer["LastModified"])
         self._key = key
         self._body = answer["Body"]
         self._file: BinaryIO | None = None
@@ -92,7 +92,7 @@ class S3RawStore:
         At most one write. Raises NotFound when there are no such bytes, Unavailable.
         """
         first = self._call("head_object", key)
-        known = _receipt(first.get("Metadata", {}), first["LastModified"])
+        known = receipt_of(first.get("Metadata", {}), first["LastModified"])
         if (known.source_id, known.name) != (receipt.source_id, _name(receipt.name)):
             other = receipt_id(receipt.source_id, receipt.name)
             self._put(RawKey(key.tenant_id, key.raw_sha256, other), b"", receipt)
@@ -106,7 +106,7 @@ class S3RawStore:
             raise Unavailable("raw.unavailable", "the raw object broke off") from error
         if not key.receipt and sha256(data) != key.raw_sha256:
             raise Conflict("raw.hash_differs", "the bytes are not those of the key")
-        return data, _receipt(answer.get("Metadata", {}), answer["LastModified"])
+        return data, receipt_of(answer.get("Metadata", {}), answer["LastModified"])
 
     @contextmanager
     def open(self, key: RawKey) -> Iterator[S3RawObject]:
@@ -188,7 +188,7 @@ def metadata_of(receipt: Receipt) -> dict[str, str]:
     }
 
 
-def _receipt(metadata: dict[str, str], written_at: datetime) -> Receipt:
+def receipt_of(metadata: dict[str, str], written_at: datetime) -> Receipt:
     """What the metadata says; an object that others put there says little, and is read all the same."""
     try:
         headers = json.loads(metadata.get("headers", "{}"))

@@ -186,6 +186,12 @@ def _keys(scheme: HmacScheme, secrets: Sequence[str]) -> Iterator[bytes]:
             yield key
 
 
+def usable(scheme: str, rules: WebhookRules, secret: str) -> bool:
+    """Whether a secret is written as a scheme's secrets are; a wrong one would refuse everything."""
+    described = rules.scheme if scheme == "hmac" else _DESCRIBED.get(scheme)
+    return any(_keys(described or HmacScheme("any"), [secret]))
+
+
 def _encoder(encoding: str) -> Callable[[bytes], str]:
     return (lambda d: d.hex()) if encoding == "hex" else (lambda d: base64.b64encode(d).decode())
 
@@ -265,6 +271,7 @@ SCHEMES: Mapping[str, Verify] = {
     "hmac": _by_rules,
     **{name: verify_hmac(scheme) for name, scheme in PRESETS.items()},
 }
+_DESCRIBED = {**PRESETS, "adyen": _ADYEN_KEY}
 #: Those whose sender signs with a key of its own: there is no secret to share.
 WITHOUT_SECRET = frozenset({"paypal"})
 NAMES = tuple(sorted({*SCHEMES, *WITHOUT_SECRET}))

@@ -1,0 +1,204 @@
+"""Deliveries for people: what arrived, what became of it, and doing it again from the same bytes.
+
+Numbered write boundaries of `replay`:
+1. requests are announced, in one database transaction    2. they leave the database (the outbox's)
+After 1 they leave anyway, with the next drain. What is replayed is recorded by its identity, so that
+it has the same effect once, however often.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pardna.ingestion.delivery_ports import (
+    Announcements,
+    DeliveryFilter,
+    DeliveryPlace,
+    DeliveryShelf,
+    RawPages,
+)
+from pardna.ingestion.model import RawKey
+from pardna.ingestion.ports import Drain, Sources
+from pardna.runtime.clock import Clock, iso
+from pardna.runtime.errors import InvalidInput
+from pardna.runtime.events import DELIVERY_REPLAY_REQUESTED, Envelope
+from pardna.runtime.observability import count, logger
+from pardna.transactions.ports import Delivery, DeliveryStatus
+
+#: Bytes that wait, or failed, to be normalised: they have no row yet.
+PENDING = "pending"
+STATUSES = (*(s.value for s in DeliveryStatus), PENDING)
+PAGE_MAX = 200
+#: Raw objects looked at for one page of pending ones: most of them are long done.
+RAW_PAGE = 1_000
+REPLAY_MAX = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class ListDeliveries:
+    """Pages of deliveries, newest first; of pending ones, in no order."""
+
+    shelf: DeliveryShelf
+    raw: RawPages
+
+    def page(
+        self, tenant_id: str, source_id: str, status: str, cursor: str, limit: int
+    ) -> dict[str, Any]:
+        """``{"deliveries": [...], "next": cursor or None}``.
+
+        A page of pending ones may be empty and name a next one. Raises InvalidInput
+        ``deliveries.status``, ``deliveries.cursor``, ``deliveries.limit``, Unavailable.
+        """
+        if status and status not in STATUSES:
+            raise InvalidInput("deliveries.status", f"one of {', '.join(STATUSES)}")
+        if not 1 <= limit <= PAGE_MAX:
+            raise InvalidInput("deliveries.limit", f"1 to {PAGE_MAX}")
+        if status == PENDING:
+            return self._pending(tenant_id, source_id, cursor)
+        wanted = DeliveryFilter(source_id, status)
+        found = self.shelf.page(tenant_id, wanted, _place(cursor), limit + 1)
+        more = len(found) > limit
+        last = found[limit - 1] if more else None
+        return {
+            "deliveries": [_shown(d) for d in found[:limit]],
+            "next": None if last is None else _cursor(last),
+        }
+
+    def _pending(self, tenant_id: str, source_id: str, cursor: str) -> dict[str, Any]:
+        """What of one page of raw objects has no delivery."""
+        after = _text(cursor)
+        keys, more = self.raw.page(tenant_id, after, RAW_PAGE)
+        missing = self.shelf.undelivered(tenant_id, [k.raw_sha256 for k in keys])
+        found = []
+        for key in keys:
+            if key.receipt or key.raw_sha256 not in missing:
+                continue
+            receipt = self.raw.receipt(key)
+            if source_id in ("", receipt.source_id):
+                found.append(
+                    {
+                        "source_id": receipt.source_id,
+                        "channel": receipt.channel,
+                        "name": receipt.name,
+                        "raw_sha256": key.raw_sha256,
+                        "received_at": iso(receipt.received_at),
+                        "status": PENDING,
+                    }
+                )
+        return {"deliveries": found, "next": _packed(str(keys[-1])) if more else None}
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayDeliveries:
+    """Has bytes normalised again: after a profile was corrected, a reader mended, a doubt raised."""
+
+    sources: Sources
+    shelf: DeliveryShelf
+    outbox: Announcements
+    relay: Drain
+    clock: Clock
+    new_id: Callable[[], str]
+
+    def one(self, tenant_id: str, source_id: str, raw_sha256: str, cause: str) -> dict[str, Any]:
+        """Replay one delivery of a source. Raises NotFound ``delivery.not_found``, Unavailable."""
+        self.sources.get(tenant_id, source_id)
+        self.shelf.get(tenant_id, source_id, raw_sha256)
+        return self._request(tenant_id, [raw_sha256], cause, None)
+
+    def window(
+        self,
+        tenant_id: str,
+        source_id: str,
+        start: datetime,
+        end: datetime,
+        cursor: str,
+        cause: str,
+    ) -> dict[str, Any]:
+        """Replay what a source delivered in ``[start, end)``, up to `REPLAY_MAX` a call.
+
+        ``{"replay_id", "requested_count", "next"}``; with `next` the request is to be repeated.
+        """
+        self.sources.get(tenant_id, source_id)
+        if start.tzinfo is None or end.tzinfo is None or start >= end:
+            raise InvalidInput("replay.window", "two times with their zones, the earlier first")
+        wanted = DeliveryFilter(source_id, "", start, end)
+        found = self.shelf.page(tenant_id, wanted, _place(cursor), REPLAY_MAX)
+        following = _cursor(found[-1]) if len(found) == REPLAY_MAX else None
+        hashes = sorted({d.raw_sha256 for d in found if d.status is not DeliveryStatus.DUPLICATE})
+        return self._request(tenant_id, hashes, cause, following)
+
+    def _request(
+        self, tenant_id: str, hashes: Sequence[str], cause: str, following: str | None
+    ) -> dict[str, Any]:
+        replay_id, now = self.new_id(), iso(self.clock())
+        envelopes = [
+            Envelope(
+                DELIVERY_REPLAY_REQUESTED,
+                tenant_id,
+                f"{replay_id}:{raw_sha256}",
+                raw_sha256,
+                now,
+                cause,
+                {"key": str(RawKey(tenant_id, raw_sha256))},
+            )
+            for raw_sha256 in hashes
+        ]
+        self.outbox.announce(tenant_id, envelopes)  # boundary 1
+        self.relay.drain(tenant_id, len(envelopes))  # boundary 2
+        count("DeliveriesReplayed", len(envelopes))
+        logger.info("Replay requested", tenant_id=tenant_id, deliveries_count=len(envelopes))
+        return {"replay_id": replay_id, "requested_count": len(envelopes), "next": following}
+
+
+def _shown(d: Delivery) -> dict[str, Any]:
+    return {
+        "source_id": d.source_id,
+        "channel": d.channel,
+        "name": d.name,
+        "raw_sha256": d.raw_sha256,
+        "event_id": d.event_id,
+        "received_at": iso(d.received_at),
+        "status": d.status.value,
+        "format": d.format,
+        "entries_count": d.entries_count,
+        "problems": [dict(p) for p in d.problems],
+    }
+
+
+def _cursor(last: Delivery) -> str:
+    # To the microsecond: two deliveries of one millisecond must not hide each other.
+    return _packed(
+        json.dumps([last.received_at.isoformat(), last.source_id, last.raw_sha256, last.name])
+    )
+
+
+def _place(cursor: str) -> DeliveryPlace | None:
+    if not cursor:
+        return None
+    try:
+        received_at, source_id, raw_sha256, name = json.loads(_text(cursor))
+        place = DeliveryPlace(
+            datetime.fromisoformat(received_at), str(source_id), str(raw_sha256), str(name)
+        )
+        if place.received_at.tzinfo is None or "\x00" in place.name + source_id + raw_sha256:
+            raise ValueError("not a place of ours")
+    except (ValueError, TypeError):
+        raise InvalidInput("deliveries.cursor", "not a cursor of this list") from None
+    return place
+
+
+def _packed(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def _text(cursor: str) -> str:
+    try:
+        return base64.b64decode(cursor, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):
+        raise InvalidInput("deliveries.cursor", "not a cursor of this list") from None
