@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
-from pardna.outbox.aws import PoisonPort, QueuePort, StreamPort, WaitPort
+from pardna.outbox.aws import PoisonPort, QueuePort, StreamPort, TopicPort, WaitPort
 from pardna.runtime.errors import Unavailable
 from pardna.runtime.events import Envelope
 from tests.fakes.outbox import CollectingWaits
@@ -110,3 +111,30 @@ def test_waits_are_signalled_and_an_unreadable_signal_holds_up_no_other() -> Non
     bad = an_envelope("b", "wait.signalled", subject=3)
     assert WaitPort(waits).send([bad, good]) == [bad]
     assert waits.signals == [("kgn-one", "payment:1", {"outcome": "paid"})]
+
+
+def an_alert(subject: str) -> Envelope:
+    data = {"subject": subject, "message": "Look"}
+    return replace(an_envelope("quality:2026-01-31", "alert.raised"), data=data)
+
+
+@pytest.mark.usefixtures("aws")
+def test_an_alert_reaches_whoever_listens_to_the_topic() -> None:
+    topic = boto3.client("sns").create_topic(Name="alarms")["TopicArn"]
+    url = boto3.client("sqs").create_queue(QueueName="ears")["QueueUrl"]
+    arn = "arn:aws:sqs:us-east-1:123456789012:ears"
+    boto3.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    alert = an_envelope(
+        "quality:2026-01-31", data={"subject": "Line 1\nLine 2é", "message": "Look"}
+    )
+    assert TopicPort(boto3.client("sns"), topic).send([alert]) == []
+    (heard,) = boto3.client("sqs").receive_message(QueueUrl=url)["Messages"]
+    body = json.loads(heard["Body"])
+    assert (body["Subject"], body["Message"]) == ("Line 1?Line 2?", "Look")
+
+
+@pytest.mark.usefixtures("aws")
+def test_an_alert_that_nobody_takes_stays() -> None:
+    gone = "arn:aws:sns:us-east-1:123456789012:gone"
+    alert = an_alert("s")
+    assert TopicPort(boto3.client("sns"), gone).send([alert]) == [alert]

@@ -62,11 +62,13 @@ def test_recorded_transactions_leave_the_database_once(
 def test_a_stream_batch_is_published_and_a_schedule_finds_nothing_left(
     deployed: Any, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("charge_card", "notification", "post_transactions_poison", "match_online_poison", "post_matches_poison"):  # fmt: skip
+    for name in ("normalise", "stage_delivery", "record_part", "post_delivery", "match_delivery", "charge_card", "notification", "post_transactions_poison", "match_online_poison", "post_matches_poison"):  # fmt: skip
         url = boto3.client("sqs").create_queue(QueueName=name)["QueueUrl"]
         monkeypatch.setenv(f"{name}_queue_url".upper(), url)
     boto3.client("kinesis").create_stream(StreamName="transactions", ShardCount=1)
     monkeypatch.setenv("TRANSACTIONS_STREAM", "transactions")
+    topic = boto3.client("sns").create_topic(Name="alarms")["TopicArn"]
+    monkeypatch.setenv("ALARM_TOPIC_ARN", topic)
     monkeypatch.setattr(wiring, "_waits", lambda: None)
     settings.cache_clear()
 
