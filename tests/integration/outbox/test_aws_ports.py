@@ -124,12 +124,11 @@ def test_an_alert_reaches_whoever_listens_to_the_topic() -> None:
     url = boto3.client("sqs").create_queue(QueueName="ears")["QueueUrl"]
     arn = "arn:aws:sqs:us-east-1:123456789012:ears"
     boto3.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
-    alert = an_envelope(
-        "quality:2026-01-31", data={"subject": "Line 1\nLine 2é", "message": "Look"}
-    )
+    alert = an_alert("Line 1\nLine 2é")
     assert TopicPort(boto3.client("sns"), topic).send([alert]) == []
     (heard,) = boto3.client("sqs").receive_message(QueueUrl=url)["Messages"]
-    assert json.loads(heard["Body"])["Message"] == "Look"
+    body = json.loads(heard["Body"])
+    assert (body["Subject"], body["Message"]) == ("Line 1?Line 2?", "Look")
 
 
 @pytest.mark.usefixtures("aws")

@@ -154,7 +154,8 @@ class TopicPort:
                 with aws_answers("the topic"):
                     self._client.publish(
                         TopicArn=self._topic_arn,
-                        Subject="".join(c if " " <= c <= "~" else "?" for c in subject)[:100],
+                        Subject="".join(c if " " <= c <= "~" else "?" for c in subject)[:100]
+                        or "Pardna",
                         Message=str(envelope.data.get("message", "")),
                     )
             except PardnaError as error:
