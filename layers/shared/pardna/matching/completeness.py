@@ -19,6 +19,8 @@ from typing import Any
 from pardna.matching.model import Leg, Pair
 from pardna.matching.online import MatchOnline
 from pardna.matching.ports import Known, Projection, Truth
+from pardna.matching.runs import WINDOW_DAYS, window
+from pardna.runtime.clock import Clock
 
 _CHUNK = 100
 PAGE = 1_000
@@ -129,6 +131,27 @@ class CheckCompleteness:
         for _, group in _grouped(leg for leg in legs if leg.transaction_id in behind):
             self._online.take_legs(group)
         return len(behind)
+
+
+class CheckRun:
+    """The state "Check completeness": what a run is about, and how far the check is."""
+
+    def __init__(self, check: CheckCompleteness, clock: Clock) -> None:
+        self._check = check
+        self._clock = clock
+
+    def check(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Check some pages more. An input that names no date means today, and the usual window.
+
+        Raises InvalidInput for a date or a window that is none.
+        """
+        before = event.get("completeness") or {}
+        on = str(before.get("reference_date") or event.get("reference_date") or "")
+        on = on or self._clock().date().isoformat()
+        days = int(before.get("window_days") or event.get("window_days") or WINDOW_DAYS)
+        first, _ = window(on, days)
+        found = self._check.check(str(event["tenant_id"]), first, Completeness.from_plain(before))
+        return {**found.to_plain(), "reference_date": on, "window_days": days}
 
 
 def _grouped(legs: Iterator[Leg]) -> Iterator[tuple[str, tuple[Leg, ...]]]:

@@ -50,6 +50,16 @@ class DynamoRunBook:
                 return new
         raise Unavailable("matching.contended", "the run is busy; try again")
 
+    def name(self, tenant_id: str, execution: str, run_id: str) -> None:
+        """See `RunBook`."""
+        key = keys.run_name(tenant_id, execution)
+        self._table.item(*key, tenant_id=tenant_id, kind="run_name", run_id=run_id).save()
+
+    def named(self, tenant_id: str, execution: str) -> str:
+        """See `RunBook`."""
+        item = self._table.get(keys.run_name(tenant_id, execution))
+        return (item.run_id or "") if item else ""
+
     def put_shard(self, tenant_id: str, run_id: str, shard: int, values: Mapping[str, Any]) -> None:
         """See `RunBook`."""
         key = keys.run_shard(tenant_id, run_id, shard)

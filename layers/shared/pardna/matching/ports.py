@@ -241,6 +241,14 @@ class RunBook(Protocol):
         """
         ...
 
+    def name(self, tenant_id: str, execution: str, run_id: str) -> None:
+        """Remember which run an execution of the machine carries out."""
+        ...
+
+    def named(self, tenant_id: str, execution: str) -> str:
+        """The run that an execution carries out; "" when nobody said."""
+        ...
+
     def put_shard(self, tenant_id: str, run_id: str, shard: int, values: Mapping[str, Any]) -> None:
         """Write a shard's definition, checkpoint or counts over what it had."""
         ...

@@ -1,4 +1,4 @@
-"""A reconciliation run: planned, classified, proved, judged, summed up.
+"""A reconciliation run: its identity, its breaks, its proof, its judgement.
 
 A run is a pure function of its inputs: its id is computed from the tenant, the window, the
 identities and versions of all transactions, the rules and the reference date. The same inputs
@@ -8,30 +8,26 @@ again are the same run, and a run that has finished is not run again.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
 from pardna.matching.breaks import break_of_finding
 from pardna.matching.codec import finding_from_plain
-from pardna.matching.current_rules import RulesOf, fix_rules, fixed_rules
+from pardna.matching.current_rules import fixed_rules
 from pardna.matching.model import Break, Pair, Status
 from pardna.matching.ports import (
     BreakBook,
     MatchReader,
     Projection,
     Proposals,
-    Refusals,
     RunBook,
     RunFiles,
     StoredMatch,
 )
-from pardna.matching.refusals import digest
 from pardna.matching.shards import ShardPlan, plan_key
-from pardna.runtime.clock import Clock, iso
 from pardna.runtime.errors import InvalidInput, NotFound
 from pardna.transactions.model import Kind, Side
 
@@ -72,69 +68,13 @@ class Stores:
     matches: MatchReader
     projection: Projection
     proposals: Proposals
-    refusals: Refusals
 
 
 class Reconciliation:
-    """The use cases of the machine's states, besides "Check completeness" and "Match shard"."""
+    """The use cases of the machine's states after the matching."""
 
-    def __init__(self, stores: Stores, rules_of: RulesOf, clock: Clock) -> None:
+    def __init__(self, stores: Stores) -> None:
         self._stores = stores
-        self._rules_of = rules_of
-        self._clock = clock
-
-    # ---------------------------------------------------------------- plan
-
-    def plan(self, tenant_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Write the run's header, its shards and the map's manifest; repeatable.
-
-        Outcome ``planned``, or ``nothing_new`` when a run of the same inputs has finished.
-        """
-        found = request["completeness"]
-        on = str(request["reference_date"])
-        first, _ = window(on, int(request.get("window_days") or WINDOW_DAYS))
-        rules = self._rules_of(tenant_id)
-        refused = [m for pair in Pair for m in self._stores.refusals.refused(tenant_id, pair)]
-        inputs = found["inputs_hash"] + digest(refused)
-        identifier = run_id(tenant_id, first.isoformat(), on, inputs, rules.rules_hash)
-        shards = [
-            {"pairs": [p.value for p in group], "currency": currency, "status": "planned"}
-            for currency in found["currencies"]
-            for group in GROUPS
-        ]
-        header = self._stores.runs.begin(
-            tenant_id,
-            identifier,
-            {
-                "run_id": identifier,
-                "status": "running",
-                "reference_date": on,
-                "window_from": first.isoformat(),
-                "inputs_hash": found["inputs_hash"],
-                "rules_hash": rules.rules_hash,
-                "rules_version": rules.version,
-                "transactions_count": found["transactions_count"],
-                "projected_count": found["projected_count"],
-                "shards_count": len(shards),
-                "started_at": iso(self._clock()),
-                "correlation_id": str(request.get("correlation_id", "")),
-            },
-        )
-        key = f"runs/{tenant_id}/{identifier}/manifest.json"
-        answer = {"run_id": identifier, "manifest_key": key, "shards_count": len(shards)}
-        if header["status"] == "finished":
-            return answer | {"outcome": "nothing_new"}
-        fix_rules(self._stores.files, tenant_id, identifier, rules)
-        known = {int(s["shard"]) for s in self._stores.runs.shards(tenant_id, identifier)}
-        for number, shard in enumerate(shards):
-            if number not in known:
-                self._stores.runs.put_shard(tenant_id, identifier, number, shard)
-        manifest = [
-            {"tenant_id": tenant_id, "run_id": identifier, "shard": number}
-            for number in range(len(shards))
-        ]
-        self._stores.files.put_once(key, json.dumps(manifest).encode())
-        return answer | {"outcome": "planned"}
 
     # ---------------------------------------------------------------- breaks
 
@@ -165,16 +105,17 @@ class Reconciliation:
             "resolved_count": resolved,
             "withdrawn_count": withdrawn,
         }
-        self._stores.runs.update(tenant_id, identifier, values)
+        self._stores.runs.change(tenant_id, identifier, lambda _: values)
         return {"outcome": "classified", "breaks_count": len(current), **values}
 
     def _close(self, tenant_id: str, identifier: str, current: set[str]) -> int:
-        """Resolve open breaks of this run's shards that it does not find any more."""
-        covered = {
-            (pair, shard["currency"])
-            for shard in self._stores.runs.shards(tenant_id, identifier)
-            for pair in shard["pairs"]
-        }
+        """Resolve open breaks of this run's shards that it does not find any more.
+
+        Not of pairs of which a shard did not finish: nobody has looked at all of their legs.
+        """
+        shards = self._stores.runs.shards(tenant_id, identifier)
+        covered = {(pair, s["currency"]) for s in shards for pair in s["pairs"]}
+        covered -= {(p, s["currency"]) for s in shards if s["status"] != "done" for p in s["pairs"]}
         gone = [
             b
             for b in self._stores.breaks.listed(tenant_id, "open")
@@ -224,7 +165,7 @@ class Reconciliation:
             "settlements_unproved_count": len(unproved),
             "settlements_unproved": sorted(unproved)[:NAMED_MAX],
         }
-        self._stores.runs.update(tenant_id, identifier, values)
+        self._stores.runs.change(tenant_id, identifier, lambda _: values)
         return {"outcome": "unproved" if unproved else "proved", **values}
 
     # ---------------------------------------------------------------- gate
@@ -235,8 +176,8 @@ class Reconciliation:
         shards = self._stores.runs.shards(tenant_id, identifier)
         counts = total_of(shards)
         reasons = []
-        if any(s["status"] != "done" for s in shards):
-            reasons.append("a shard did not finish")
+        if unfinished := unfinished_of(shards):
+            reasons.append(f"{len(unfinished)} shards did not finish: {unfinished[:NAMED_MAX]}")
         if counts["lost"]:
             reasons.append(f"{counts['lost']} matches lost a leg to another match")
         if header.get("settlements_unproved_count"):
@@ -247,7 +188,7 @@ class Reconciliation:
             reasons.append("a limit cut candidates off")
         outcome = "held" if reasons else "passed"
         values = {"gate": {"outcome": outcome, "reasons": reasons}}
-        self._stores.runs.update(tenant_id, identifier, values)
+        self._stores.runs.change(tenant_id, identifier, lambda _: values)
         return {"outcome": outcome, "reasons": reasons}
 
     # ---------------------------------------------------------------- steps
@@ -255,13 +196,11 @@ class Reconciliation:
     def _header(self, tenant_id: str, identifier: str) -> Mapping[str, Any]:
         return header_of(self._stores.runs, tenant_id, identifier)
 
-    def _plans(self, tenant_id: str, identifier: str) -> list[ShardPlan]:
-        found = []
+    def _plans(self, tenant_id: str, identifier: str) -> Iterator[ShardPlan]:
         for shard in self._stores.runs.shards(tenant_id, identifier):
             body = self._stores.files.get(plan_key(tenant_id, identifier, int(shard["shard"])))
             if body is not None:
-                found.append(ShardPlan.from_bytes(body))
-        return found
+                yield ShardPlan.from_bytes(body)
 
 
 def settles(match: StoredMatch) -> bool:
@@ -284,9 +223,14 @@ def header_of(runs: RunBook, tenant_id: str, identifier: str) -> Mapping[str, An
     return header
 
 
-def total_of(shards: list[Mapping[str, Any]]) -> Counter[str]:
+def total_of(shards: Sequence[Mapping[str, Any]]) -> Counter[str]:
     """The shards' counts, added up."""
     total: Counter[str] = Counter()
     for shard in shards:
         total.update(shard.get("counts", {}))
     return total
+
+
+def unfinished_of(shards: Sequence[Mapping[str, Any]]) -> list[int]:
+    """The numbers of the shards that are not done."""
+    return [int(s["shard"]) for s in shards if s["status"] != "done"]

@@ -261,9 +261,7 @@ class MatchShard:
 
 def spoken_for_by(matches: Iterable[Match], findings: Iterable[Finding]) -> set[str]:
     """Legs that a pair has decided: the pairs after it in the group leave them alone."""
-    taken = {
-        x.transaction_id for m in matches if m.status is Status.COMMITTED for x in m.members
-    }
+    taken = {x.transaction_id for m in matches if m.status is Status.COMMITTED for x in m.members}
     return taken | {x.transaction_id for f in findings for x in f.covered}
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from pardna.matching.ports import RunBook
 from pardna.matching.runs import WINDOW_DAYS, window
 from pardna.matching.summary import RunReader
 from pardna.runtime.clock import Clock, Ids
@@ -32,6 +33,14 @@ class Machine(Protocol):
 
     def look(self, name: str) -> Execution | None:
         """How the execution stands, or None when there is none of this name."""
+        ...
+
+
+class StoppableMachine(Machine, Protocol):
+    """A machine whose executions can be ended."""
+
+    def stop(self, name: str) -> None:
+        """End an execution where it is; nothing when there is none, or it has ended."""
         ...
 
 
@@ -94,22 +103,34 @@ class StartRuns:
 class ShowRuns:
     """Finds a run by its own id, or by the name that `StartRuns` gave out."""
 
-    def __init__(self, machine: Machine, reader: RunReader) -> None:
+    def __init__(self, machine: Machine, runs: RunBook) -> None:
         self._machine = machine
-        self._reader = reader
+        self._runs = runs
 
     def show(self, tenant_id: str, name: str) -> dict[str, Any]:
         """The run; while it has not been planned yet, only how its execution stands.
 
         Raises NotFound, also for another tenant's run.
         """
-        if name.startswith("r_"):
-            return self._reader.show(tenant_id, name)
-        execution = None
-        if re.fullmatch(re.escape(tenant_id) + "-[0-9a-f]{32}", name):
-            execution = self._machine.look(name)
-        if execution is None:
-            raise NotFound("reconciliation.no_run", "there is no such run")
-        if not execution.run_id:
-            return {"run_id": name, "status": execution.status}
-        return {**self._reader.show(tenant_id, execution.run_id), "execution": execution.status}
+        identifier = find_run(self._machine, self._runs, tenant_id, name)
+        execution = None if name.startswith("r_") else self._machine.look(name)
+        if identifier is None:
+            return {"run_id": name, "status": execution.status if execution else "unknown"}
+        shown = RunReader(self._runs).show(tenant_id, identifier)
+        return shown | ({"execution_status": execution.status} if execution else {})
+
+
+def find_run(machine: Machine, runs: RunBook, tenant_id: str, name: str) -> str | None:
+    """A run's id, by that or by the name of the execution that planned it; None: not planned yet.
+
+    Raises NotFound when the tenant has neither.
+    """
+    if name.startswith("r_"):
+        return name
+    mine = re.fullmatch(re.escape(tenant_id) + "-[0-9a-f]{32}", name)
+    if mine and (known := runs.named(tenant_id, name)):
+        return known
+    execution = machine.look(name) if mine else None
+    if execution is None:
+        raise NotFound("reconciliation.no_run", "there is no such run")
+    return execution.run_id or None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -25,7 +26,9 @@ class ReconciliationMachine:
 
     def look(self, name: str) -> Execution | None:
         """See `Machine`."""
-        arn = self._arn.replace(":stateMachine:", ":execution:") + f":{name}"
+        if not name:
+            return None
+        arn = self._execution(name)
         try:
             answer = self._client.describe_execution(executionArn=arn)
         except self._client.exceptions.ExecutionDoesNotExist:
@@ -33,3 +36,15 @@ class ReconciliationMachine:
         output = json.loads(answer.get("output") or "{}")
         run_id = (output.get("plan") or {}).get("run_id", "") if isinstance(output, dict) else ""
         return Execution(str(answer["status"]).lower(), run_id)
+
+    def stop(self, name: str) -> None:
+        """See `Machine`."""
+        gone = (
+            self._client.exceptions.ExecutionDoesNotExist,
+            self._client.exceptions.ValidationException,
+        )
+        with contextlib.suppress(*gone):
+            self._client.stop_execution(executionArn=self._execution(name))
+
+    def _execution(self, name: str) -> str:
+        return self._arn.replace(":stateMachine:", ":execution:") + f":{name}"

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pardna.matching.ports import RunBook
-from pardna.matching.runs import header_of, total_of
+from pardna.matching.runs import header_of, total_of, unfinished_of
 from pardna.runtime.clock import Clock, iso
+
+#: What a shard's item says to the machine and not to people.
+_INNER = frozenset({"skipped", "hubs_key", "legs_key", "lake"})
 
 
 class RunSummary:
@@ -19,23 +24,26 @@ class RunSummary:
     def summarise(self, tenant_id: str, identifier: str) -> dict[str, Any]:
         """Put totals on the run's header and close it.
 
-        A run with a shard that did not finish stays ``incomplete``: started again, it goes on.
+        A run with shards that did not finish is ``partial`` and names them: resumed, or started
+        again with the same inputs, it goes on with those. One that was told to stop after its last
+        shard was done has finished.
         """
         header = header_of(self._runs, tenant_id, identifier)
         shards = self._runs.shards(tenant_id, identifier)
         counts = total_of(shards)
-        done = all(s["status"] == "done" for s in shards)
+        unfinished = unfinished_of(shards)
         gate = header.get("gate", {"outcome": "held", "reasons": ["it was not judged"]})
-        finished = header.get("finished_at") or iso(self._clock())
+        outcome = "partial" if unfinished else gate["outcome"]
         values = {
-            "status": "finished" if done else "incomplete",
-            "outcome": gate["outcome"],
+            "status": "partial" if unfinished else "finished",
+            "outcome": outcome,
+            "unfinished_shards": unfinished,
             "counts": dict(sorted(counts.items())),
-            "finished_at": finished,
+            "finished_at": header.get("finished_at") or iso(self._clock()),
         }
-        self._runs.update(tenant_id, identifier, values)
+        self._runs.change(tenant_id, identifier, lambda _: values)
         return {
-            "outcome": gate["outcome"],
+            "outcome": outcome,
             "run_id": identifier,
             "matched_count": counts["committed"],
             "breaks_count": sum(header.get("breaks", {}).values()),
@@ -50,6 +58,21 @@ class RunReader:
         self._runs = runs
 
     def show(self, tenant_id: str, identifier: str) -> dict[str, Any]:
-        """A run with its shards. Raises NotFound."""
+        """A run, how far it is, and its shards. Raises NotFound."""
         header = dict(header_of(self._runs, tenant_id, identifier))
-        return header | {"shards": [dict(s) for s in self._runs.shards(tenant_id, identifier)]}
+        shards = self._runs.shards(tenant_id, identifier)
+        shown = [{k: v for k, v in s.items() if k not in _INNER} for s in shards]
+        return header | {"progress": progress_of(shards), "shards": shown}
+
+
+def progress_of(shards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Shards by status, and matches by level, as of now."""
+    counts = total_of(shards)
+    levels = {name: n for name, n in sorted(counts.items()) if ".level_" in name}
+    return {
+        "shards": dict(sorted(Counter(str(s["status"]) for s in shards).items())),
+        "matched": levels,
+        "lost": counts["lost"],
+        "waiting": counts["waiting"],
+        "findings": counts["findings"],
+    }

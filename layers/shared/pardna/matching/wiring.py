@@ -14,18 +14,22 @@ from pardna.runtime.settings import settings
 if TYPE_CHECKING:
     from pardna.matching.break_pages import BreakPages
     from pardna.matching.break_work import BreakWork
-    from pardna.matching.completeness import CheckCompleteness
+    from pardna.matching.completeness import CheckRun
     from pardna.matching.consumer import StreamConsumer
+    from pardna.matching.controlling import ControlRuns
     from pardna.matching.current_rules import CurrentRules
     from pardna.matching.decisions import AskSecondPerson, CarryOut
     from pardna.matching.dynamodb import DynamoMatchState
     from pardna.matching.dynamodb_breaks import DynamoBreakBook
     from pardna.matching.dynamodb_desk import DynamoDesk, DynamoRuleBook
     from pardna.matching.dynamodb_runs import DynamoRunBook
+    from pardna.matching.dynamodb_split import DynamoSplitState
     from pardna.matching.dynamodb_table import MatchTable
+    from pardna.matching.lake_legs import S3LakeLegs
     from pardna.matching.match_pages import MatchPages
     from pardna.matching.online import MatchOnline
     from pardna.matching.people import HandMatching
+    from pardna.matching.planning import PlanRun
     from pardna.matching.rule_trial import RuleTrials, TryRules
     from pardna.matching.rule_work import AliasWork, RuleList, RuleWork
     from pardna.matching.runs import Reconciliation
@@ -65,14 +69,28 @@ def stream_consumer() -> StreamConsumer:
 
 
 @cache
-def check_completeness() -> CheckCompleteness:
+def check_run() -> CheckRun:
     """Compares the truth with the legs; for a function in the database's network."""
     from pardna.database.session import from_settings
-    from pardna.matching.completeness import CheckCompleteness
+    from pardna.matching.completeness import CheckCompleteness, CheckRun
     from pardna.matching.postgres import PostgresTruth
 
+    def in_lake(tenant_id: str) -> set[str]:
+        return {part.raw_sha256 for part in _lake().pending(tenant_id)}
+
     truth = PostgresTruth(from_settings(settings()))
-    return CheckCompleteness(truth, match_state(), _online())
+    return CheckRun(CheckCompleteness(truth, match_state(), _online(), in_lake), utc_now)
+
+
+@cache
+def plan_run() -> PlanRun:
+    """Plans runs, wave by wave; loads DuckDB."""
+    from pardna.matching.planning import PlanRun
+
+    return PlanRun(
+        _run_book(), _files(), _split_state(), _lake(), current_rules().of, utc_now,
+        settings().shard_legs_max,
+    )  # fmt: skip
 
 
 @cache
@@ -80,25 +98,19 @@ def match_shard() -> MatchShard:
     """Works on one shard; loads the engine."""
     from pardna.matching.engine import match
     from pardna.matching.shards import MatchShard
+    from pardna.matching.split_shards import SplitShards
 
-    return MatchShard(match_state(), _run_book(), _files(), match)
+    parts = SplitShards(_split_state(), _files(), _lake())
+    return MatchShard(match_state(), _run_book(), _files(), match, parts)
 
 
 @cache
 def reconciliation() -> Reconciliation:
-    """Plans, classifies, proves and judges runs."""
+    """Classifies, proves and judges runs."""
     from pardna.matching.runs import Reconciliation, Stores
 
-    stores = Stores(
-        _run_book(),
-        _files(),
-        break_book(),
-        match_state(),
-        match_state(),
-        match_state(),
-        match_state(),
-    )
-    return Reconciliation(stores, current_rules().of, utc_now)
+    state = match_state()
+    return Reconciliation(Stores(_run_book(), _files(), break_book(), state, state, state))
 
 
 @cache
@@ -121,9 +133,16 @@ def start_runs() -> StartRuns:
 def show_runs() -> ShowRuns:
     """Shows runs."""
     from pardna.matching.starting import ShowRuns
-    from pardna.matching.summary import RunReader
 
-    return ShowRuns(_machine(), RunReader(_run_book()))
+    return ShowRuns(_machine(), _run_book())
+
+
+@cache
+def control_runs() -> ControlRuns:
+    """Stops and resumes runs."""
+    from pardna.matching.controlling import ControlRuns
+
+    return ControlRuns(_machine(), _run_book())
 
 
 def tenant_ids() -> Iterable[str]:
@@ -294,6 +313,22 @@ def _trials() -> TrialsOnStepFunctions:
     from pardna.matching.stepfunctions_people import TrialsOnStepFunctions
 
     return TrialsOnStepFunctions(client("stepfunctions"), settings().need("rule_trial_machine_arn"))
+
+
+@cache
+def _split_state() -> DynamoSplitState:
+    from pardna.matching.dynamodb_groups import GroupCommits
+    from pardna.matching.dynamodb_split import ClaimingTable, DynamoSplitState
+
+    table = ClaimingTable(settings().need("match_table"), settings().aws_region)
+    return DynamoSplitState(table, GroupCommits(table, utc_now, uuid7), utc_now)
+
+
+@cache
+def _lake() -> S3LakeLegs:
+    from pardna.matching.lake_legs import S3LakeLegs
+
+    return S3LakeLegs(client("s3"), settings().need("lake_bucket"), _files())
 
 
 @cache

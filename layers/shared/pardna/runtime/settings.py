@@ -56,6 +56,9 @@ class Settings(BaseModel):
 
     # Legs of one shard of a run; a pair with more open legs is split.
     shard_legs_max: int = 200_000
+    # Whole months before this one that stay in the database; 0 archives nothing.
+    ledger_months_kept: int = Field(default=0, ge=0)
+
     reconciliation_machine_arn: str = ""
     payout_round_machine_arn: str = ""
     matching_decision_machine_arn: str = ""
