@@ -100,3 +100,32 @@ def test_files_that_are_not_there_or_not_readable(
     for left in (tmp_path / "no.csv", tmp_path, tmp_path / "x.pdf"):
         assert run(tmp_path, left, EXAMPLE / "bank.csv", EXAMPLE / "rules.json") == 2
         assert "not a file that can be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "＝", " ="])
+def test_no_text_of_the_output_is_run_by_a_spreadsheet(tmp_path: Path, start: str) -> None:
+    evil = f'{start}cmd|"/C calc"!A0'
+    hostile = tmp_path / "bank.csv"
+    with (EXAMPLE / "bank.csv").open(newline="") as lines:
+        found = list(csv.reader(lines))
+    with hostile.open("w", newline="") as out:
+        writer = csv.writer(out)
+        writer.writerow(found[0])
+        writer.writerows(
+            [[evil if n == 0 else cell for n, cell in enumerate(row)] for row in found[1:2]]
+        )
+        writer.writerows(
+            [[cell if n else f"{evil}{cell}" for n, cell in enumerate(row)] for row in found[2:]]
+        )
+    assert run(tmp_path, EXAMPLE / "orders.csv", hostile, EXAMPLE / "rules.json") == 0
+    cells = [
+        cell
+        for name in ("matches", "breaks", "waiting", "rejected")
+        for row in rows(tmp_path / "out" / f"{name}.csv")
+        for column, cell in row.items()
+        if not column.endswith(("_minor", "_bp", "_days"))
+    ]
+    assert any(evil.strip() in cell for cell in cells)
+    assert [
+        c for c in cells if c.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r", "＝"))
+    ] == []

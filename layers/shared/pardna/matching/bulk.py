@@ -15,6 +15,7 @@ from pathlib import Path
 
 import duckdb
 
+from pardna.matching.csv_safe import harmless_copy
 from pardna.matching.engine_levels import Engine
 from pardna.matching.model import Pair
 from pardna.matching.rules import Rules
@@ -136,7 +137,8 @@ def run_bulk(
     for extension in formats:
         values = {"out": str(out).replace("'", "''"), "extension": extension}
         for statement in (_MATCHES, _BREAKS, _WAITING):
-            con.execute(statement.format(**values, options=FORMATS[extension]))
+            written = statement.format(**values, options=FORMATS[extension])
+            con.execute(harmless_copy(con, written) if extension == "csv" else written)
     return _counts(con, engine)
 
 

@@ -9,8 +9,13 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from pardna.matching.csv_safe import harmless
 from pardna.runtime.errors import PardnaError
+
+if TYPE_CHECKING:
+    import duckdb
 
 _ABOUT = """\
 Matches two files (CSV, JSON or Parquet) by the four levels and writes to DIR, as Parquet and CSV:
@@ -82,12 +87,12 @@ def _match(given: argparse.Namespace) -> int:
     return 0
 
 
-def _rejected(con: object, out: Path) -> int:
+def _rejected(con: duckdb.DuckDBPyConnection, out: Path) -> int:
     """Write rejected rows of both files; returns how many there are."""
     union = "SELECT 'left' AS side, * FROM left_rejected UNION ALL SELECT 'right', * FROM right_rejected"
     target = str(out / "rejected.csv").replace("'", "''")
-    con.execute(f"COPY ({union}) TO '{target}' (FORMAT csv, HEADER)")  # type: ignore[attr-defined]
-    rows = con.execute(f"SELECT count(*) FROM ({union})").fetchall()  # type: ignore[attr-defined]  # noqa: S608
+    con.execute(f"COPY ({harmless(con, union)}) TO '{target}' (FORMAT csv, HEADER)")
+    rows = con.execute(f"SELECT count(*) FROM ({union})").fetchall()  # noqa: S608
     return int(rows[0][0])
 
 
