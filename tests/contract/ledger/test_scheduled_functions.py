@@ -12,20 +12,32 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
+from pydantic import ValidationError
 
-from functions.ledger import close_day, keep_books
+from functions.ledger import archive_months, close_day, keep_books
 from pardna.ledger import wiring
 from pardna.ledger.anchor import Anchor
+from pardna.ledger.archive import months_before
 from pardna.ledger.export import export_lines
 from pardna.ledger.verify import main
 from pardna.runtime import clients
+from pardna.runtime.errors import Conflict
 from pardna.runtime.settings import settings
 from tests.support.handlers import Context
-from tests.support.ledger import TENANT, age, document, entered, open_accounts, post
+from tests.support.ledger import (
+    TENANT,
+    age,
+    assert_sound,
+    document,
+    entered,
+    open_accounts,
+    post,
+    rows,
+)
 from tests.support.postgres import TestDatabase
 
 EVENTS = Path(__file__).parents[3] / "events" / "ledger"
-CACHES = (settings, clients.client, wiring.minute_upkeep, wiring.day_upkeep)
+CACHES = (settings, clients.client, wiring.minute_upkeep, wiring.day_upkeep, wiring._archive)
 
 
 def sample(name: str) -> dict[str, Any]:
@@ -38,18 +50,19 @@ def sample(name: str) -> dict[str, Any]:
 def s3(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("DATABASE_URL", database.runtime_conninfo)
     monkeypatch.setenv("RAW_BUCKET", "raw")
+    monkeypatch.setenv("LAKE_BUCKET", "lake")
     with mock_aws():
         for cache in CACHES:
             cache.cache_clear()
         client = boto3.client("s3")
         client.create_bucket(Bucket="raw")
+        client.create_bucket(Bucket="lake")
         open_accounts(database.runtime_conninfo, "a", "b")
         with entered(database.runtime_conninfo) as connection:
             post(connection, [document("1", "a", "b", 5)])
         yield client
-        for made in (wiring.minute_upkeep, wiring.day_upkeep):
-            kept: Any = made()
-            (kept[0] if isinstance(kept, tuple) else kept)._database.close()
+        for kept in (wiring.minute_upkeep(), wiring.day_upkeep()[0], wiring._archive()[1]):
+            kept._database.close()  # type: ignore[attr-defined]
         for cache in CACHES:
             cache.cache_clear()
 
@@ -114,3 +127,36 @@ def test_an_anchor_that_cannot_be_read_is_refused_aloud(s3: Any) -> None:
     s3.put_object(Bucket="raw", Key=f"anchors/{TENANT}/{day}.json", Body=b"{}")
     answer = close_day.handler({}, Context())
     assert (answer["refused_count"], answer["anchors_written_count"]) == (1, 0)
+
+
+def test_months_leave_only_where_somebody_said_how_many_stay(
+    s3: Any, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = database.runtime_conninfo
+    today = datetime.now(UTC).date()
+    old = months_before(today, 2)
+    age(database, days=(today - old).days - 5)
+    sealed_by_schedule()
+    close_day.handler({}, Context())
+    event = sample("archive_months.schedule")
+    nothing = {"months_detached_count": 0, "tenants_archived_count": 0, "waiting_count": 0}
+    assert archive_months.handler(event, Context()) == nothing
+
+    monkeypatch.setenv("LEDGER_MONTHS_KEPT", "1")
+    settings.cache_clear()
+    assert archive_months.handler(event, Context()) == nothing | {"waiting_count": 1}
+    with entered(runtime) as connection:
+        connection.execute("SELECT ledger.close_period(%s)", (months_before(today, 1),))
+    done = archive_months.handler(event, Context())
+    assert done == {"months_detached_count": 1, "tenants_archived_count": 1, "waiting_count": 0}
+    assert len(s3.list_objects_v2(Bucket="lake")["Contents"]) == 3
+    assert rows(runtime, "SELECT count(*) FROM ledger.journals") == [(0,)]
+    assert_sound(runtime)
+
+    with pytest.raises(Conflict, match="archive_order"):
+        archive_months.handler(sample("archive_months.restore"), Context())
+    back = {"restore": f"{old:%Y-%m}"}
+    assert archive_months.handler(back, Context()) == {"restored": f"{old:%Y-%m}"}
+    assert rows(runtime, "SELECT count(*) FROM ledger.journals") == [(1,)]
+    with pytest.raises(ValidationError):
+        archive_months.handler({"restore": "January"}, Context())

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pardna.database.session import Connection
-from pardna.ledger.seal import leaf, proof
+from pardna.ledger.seal import JOURNAL_ID, XID, leaf, proof
 from pardna.ledger.verify import EXPORT, RECEIPT
-from pardna.runtime.errors import NotFound
+from pardna.runtime.errors import Conflict, NotFound
 
 _BLOCK = (
     "SELECT height, from_xid::text AS from_xid, to_xid::text AS to_xid, journals,"
@@ -19,14 +19,30 @@ _BLOCK = (
 _NAMES = ("height", "from_xid", "to_xid", "journals", "root", "previous", "hash")
 
 
-def export_lines(connection: Connection, tenant_id: str) -> Iterator[str]:
-    """All sealed blocks with their journals, one JSON line each; a block at a time in memory."""
+#: Archived journals of transactions from (inclusive) to (exclusive) as sealed fields.
+Archived = Callable[[int, int], list[list[str]]]
+
+
+def export_lines(
+    connection: Connection, tenant_id: str, archived: Archived | None = None
+) -> Iterator[str]:
+    """All sealed blocks with their journals, one JSON line each; a block at a time in memory.
+
+    Journals of archived months come from `archived` (`parquet.DuckParquet.sealed`). Raises Conflict
+    (``ledger.archived``) when a block needs them and nobody gives them.
+    """
     yield json.dumps({"format": EXPORT, "tenant_id": tenant_id})
     heights = connection.execute("SELECT height FROM ledger.blocks ORDER BY height").fetchall()
     for (height,) in heights:
         block, leaves = _block(connection, height)
         yield json.dumps({"block": block | {"leaves": [one.hex() for one in leaves]}})
-        for _, fields in _journals(connection, height):
+        journals = [fields for _, fields in _journals(connection, height)]
+        if len(journals) < len(leaves) and _is_archived(connection):
+            if archived is None:
+                raise Conflict("ledger.archived", f"block {height} holds archived journals")
+            journals += archived(int(block["from_xid"]), int(block["to_xid"]))
+            journals.sort(key=lambda fields: (int(fields[XID]), fields[JOURNAL_ID]))
+        for fields in journals:
             yield json.dumps({"journal": fields})
 
 
@@ -49,6 +65,11 @@ def receipt(connection: Connection, journal_id: str, up_to: int = 0) -> dict[str
         "proof": [[side, other.hex()] for side, other in steps],
         "chain": [_block(connection, height)[0] for height in range(row[0] + 1, up_to + 1)],
     }
+
+
+def _is_archived(connection: Connection) -> bool:
+    row = connection.execute("SELECT ledger.archived_until()").fetchone()
+    return row is not None and row[0] is not None
 
 
 def _block(connection: Connection, height: int) -> tuple[dict[str, Any], list[bytes]]:

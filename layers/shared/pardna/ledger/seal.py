@@ -14,7 +14,7 @@ from dataclasses import dataclass
 GENESIS = hashlib.sha256(b"").digest()
 #: Fields of a journal before its lines begin, and fields of each line (see `journal_fields`).
 HEAD_FIELDS, LINE_FIELDS = 15, 7
-_JOURNAL_ID, _LINE_COUNT = 2, 8
+JOURNAL_ID, _LINE_COUNT, XID = 2, 8, 14
 _AMOUNT, _CURRENCY = 3, 4
 
 
@@ -130,7 +130,7 @@ def check_link(block: Block, before: Block) -> Fault | None:
 
 def check_journal(block: Block, fields: Sequence[str], sealed: bytes) -> Fault | None:
     """One journal against the leaf that was sealed for it, and against the rule of double entry."""
-    journal_id = fields[_JOURNAL_ID] if len(fields) > _JOURNAL_ID else ""
+    journal_id = fields[JOURNAL_ID] if len(fields) > JOURNAL_ID else ""
     if leaf(fields) != sealed:
         return Fault(block.height, journal_id, "the journal is not what was sealed")
     lines = fields[HEAD_FIELDS:]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
 from functools import cache
 from typing import TYPE_CHECKING
 
 from pardna.ledger.anchor import Anchoring
+from pardna.ledger.archive import ArchiveRun, Archivist
 from pardna.ledger.consume import MatchConsumer, TransactionConsumer
 from pardna.ledger.service import Ledger
 from pardna.ledger.upkeep import DayUpkeep, MinuteUpkeep
@@ -15,6 +17,9 @@ from pardna.runtime.settings import settings
 
 if TYPE_CHECKING:
     from pardna.ledger.deliveries import PostDelivery
+
+if TYPE_CHECKING:
+    from pardna.ledger.postgres_archive import PostgresArchive
 
 
 @cache
@@ -74,3 +79,27 @@ def post_delivery() -> PostDelivery:
 
     parts = S3PartFiles(client("s3"), settings().need("lake_bucket"))
     return PostDelivery(parts, PostgresHeads(from_settings(settings())), transaction_consumer())
+
+
+@cache
+def _archive() -> tuple[Archivist, PostgresArchive]:
+    """Months out and in; for functions that carry the engine layer."""
+    from pardna.database.session import from_settings
+    from pardna.ledger.parquet import DuckParquet
+    from pardna.ledger.postgres_archive import PostgresArchive
+    from pardna.ledger.s3_archive import S3Lake
+
+    book = PostgresArchive(from_settings(settings()))
+    lake = S3Lake(client("s3"), settings().need("lake_bucket"))
+    return Archivist(book, DuckParquet(), lake, utc_now), book
+
+
+def archive_months() -> ArchiveRun:
+    """Archive what is older than the months that the settings keep."""
+    return _archive()[0].run(settings().ledger_months_kept)
+
+
+def restore_month(month: date) -> None:
+    """Bring an archived month back. See `Archivist.restore`."""
+    archivist, book = _archive()
+    archivist.restore(book, month)
