@@ -65,6 +65,9 @@ class StripeApi:
         """All rows of a list; `payout` narrows to what one payout paid and its own transaction."""
         records = self._simulator.records
         rows = resource.rows(records)
+        types = {query.pop(name) for name in list(query) if name.startswith("types[")}
+        if types and "types" in resource.filters:
+            rows = [one for one in rows if one["type"] in types]
         if "payout" not in query or "payout" not in resource.filters:
             return rows
         payout_id = query.pop("payout")

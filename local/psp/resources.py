@@ -7,23 +7,25 @@ from dataclasses import dataclass
 
 from local.psp import objects
 from local.psp.balance import balance_transactions
+from local.psp.events import events
 from local.psp.records import Json, Records
 
 
 @dataclass(frozen=True)
 class Resource:
     """One kind: its noun for error texts, the filters of its list, the table of the records that it
-    comes from, and how one row is shaped (None: balance transactions, which are derived)."""
+    comes from, and how one row is shaped; or (None) how all rows are derived."""
 
     noun: str
     filters: frozenset[str]
     table: str = ""
     shape: Callable[[Records, Json], Json] | None = None
+    derive: Callable[[Records], list[Json]] = balance_transactions
 
     def rows(self, records: Records) -> list[Json]:
         """All of them, newest first."""
         if self.shape is None:
-            return balance_transactions(records)
+            return self.derive(records)
         shaped = [self.shape(records, one) for one in getattr(records, self.table).values()]
         return sorted(shaped, key=lambda one: (one["created"], one["id"]), reverse=True)
 
@@ -48,6 +50,7 @@ RESOURCES = {
         "payouts",
         objects.payout,
     ),
+    "events": Resource("event", frozenset({"type", "types", "created"}), derive=events),
 }
 # Which list holds an id, by its prefix.
 _BY_PREFIX = {
@@ -56,6 +59,7 @@ _BY_PREFIX = {
     "re_": "refunds",
     "dp_": "disputes",
     "po_": "payouts",
+    "evt_": "events",
 }
 
 
@@ -70,7 +74,7 @@ def find_in(resource: Resource, records: Records, identifier: str) -> Json | Non
     if resource.shape is not None:
         one = getattr(records, resource.table).get(identifier)
         return None if one is None else resource.shape(records, one)
-    for one in balance_transactions(records):
+    for one in resource.rows(records):
         if one["id"] == identifier:
             return one
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from pardna.formats.model import PaymentStatus
 from pardna.ingestion.model import Captured, RawKey, Receipt, SourceProfile, receipt_id, sha256
-from pardna.ingestion.ports import RemoteFile, RemoteFolder, StoredPart
+from pardna.ingestion.ports import Page, RemoteFile, RemoteFolder, StoredPart
 from pardna.ingestion.schedules import Schedule
 from pardna.ingestion.upload_model import Upload, UploadLink, UploadState
 from pardna.runtime.errors import Conflict, NotFound, NotPermitted, PardnaError, Unavailable
@@ -287,28 +287,54 @@ class MemoryFolder:
         self.contents[name] = b""
 
 
-class FixedSettlements:
-    """`Settlements`: what a processor's API would list."""
+class FixedPoller:
+    """`ProviderPoller`: what a processor's API would list, in pages of `page_rows`.
+
+    `refusals` are raised by the next pages; `dies_at` counts pages down to a death.
+    """
 
     def __init__(
-        self, payouts: Sequence[Mapping[str, Any]], movements: Sequence[Mapping[str, Any]]
+        self,
+        lists: Mapping[str, Sequence[Mapping[str, Any]]],
+        members: Mapping[str, Sequence[str]] | None = None,
+        page_rows: int = 2,
     ) -> None:
-        self.listed_payouts = payouts
-        self.listed_movements = movements
-        self.members: dict[str, list[str]] = {}
+        self.lists = {name: list(rows) for name, rows in lists.items()}
+        self.within = dict(members or {})
+        self.page_rows = page_rows
         self.refusals: list[PardnaError] = []
+        self.asked: list[tuple[str, int, str, str]] = []
 
-    def payouts(self, profile: SourceProfile, since: int) -> Iterable[Mapping[str, Any]]:
+    def resources(self) -> Sequence[str]:
+        return tuple(self.lists)
+
+    def members(self, resource: str) -> str:
+        return "balance_transactions" if resource == "payouts" else ""
+
+    def page(
+        self, profile: SourceProfile, resource: str, since: int, after: str, within: str = ""
+    ) -> Page:
+        self.asked.append((resource, since, after, within))
         if self.refusals:
             raise self.refusals.pop(0)
-        return [p for p in self.listed_payouts if p["created"] >= since]
+        rows = sorted(self.lists[resource], key=lambda r: (-r["created"], r["id"]))
+        rows = [r for r in rows if r["created"] >= since]
+        if within:
+            rows = [r for r in rows if r["id"] in self.within[within]]
+        ids = [r["id"] for r in rows]
+        if after and after not in ids:
+            raise NotFound("poll.place", "no such row")
+        start = ids.index(after) + 1 if after else 0
+        chosen = rows[start : start + self.page_rows]
+        return Page(tuple(chosen), len(rows) > start + self.page_rows)
 
-    def movements(
-        self, profile: SourceProfile, *, since: int | None = None, payout: str = ""
-    ) -> Iterable[Mapping[str, Any]]:
-        if payout:
-            return [m for m in self.listed_movements if m["id"] in self.members[payout]]
-        return [m for m in self.listed_movements if m["created"] >= (since or 0)]
+    def document(self, resource: str, within: str, rows: Sequence[Mapping[str, Any]]) -> Any:
+        return {
+            "object": "pardna.stripe_listing",
+            "resource": resource,
+            "payout": within or None,
+            "data": rows,
+        }
 
 
 class CollectingAnswers:

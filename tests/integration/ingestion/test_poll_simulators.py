@@ -16,8 +16,8 @@ from local.psp.launch import Running, running_localstripe, running_settlement
 from pardna.formats import registry, stripe_event
 from pardna.ingestion.poll import PollProvider
 from pardna.ingestion.retry import Retry
-from pardna.ingestion.stripe_api import StripeSettlements
-from pardna.runtime.errors import NotAuthenticated, Unavailable
+from pardna.ingestion.stripe_api import StripePoller
+from pardna.runtime.errors import NotAuthenticated, NotFound, Unavailable
 from pardna.transactions.model import Kind, Reference, Strength, Transaction, merge
 from tests.fakes.ingestion import MemoryRawStore, MemorySources
 from tests.support.ingestion import NOON, TENANT, a_stripe_source
@@ -79,9 +79,9 @@ def decide(settlement: Running, path: str, **body: Any) -> Any:
 
 
 def poller(cards: Cards, raw: MemoryRawStore, key: str = KEY) -> PollProvider:
-    settlements = StripeSettlements(cards.settlement.url, lambda _: key)
+    pollers = {"stripe": StripePoller(cards.settlement.url, lambda _: key, sleep=lambda _: None)}
     sources = MemorySources(a_stripe_source())
-    return PollProvider(sources, settlements, raw, lambda: NOON, Retry(sleep=lambda _: None))
+    return PollProvider(sources, pollers, raw, lambda: NOON, Retry(sleep=lambda _: None))
 
 
 def heads(raw: MemoryRawStore) -> dict[str, Transaction]:
@@ -139,6 +139,39 @@ def test_a_wrong_key_is_named_and_not_tried_again(cards: Cards) -> None:
 
 
 def test_a_processor_that_is_down_is_unavailable() -> None:
-    settlements = StripeSettlements("http://127.0.0.1:9", lambda _: KEY, retries=0)
+    down = StripePoller("http://127.0.0.1:9", lambda _: KEY, retries=0)
     with pytest.raises(Unavailable, match=r"stripe\.unavailable"):
-        list(settlements.payouts(a_stripe_source(), 0))
+        down.page(a_stripe_source(), "payouts", 0, "")
+    assert down.resources()[0] == "payouts"
+
+
+def test_every_list_is_read_and_each_alone_knows_the_same_charges(cards: Cards) -> None:
+    raw = MemoryRawStore()
+    poller(cards, raw).poll()
+    found: dict[str, dict[str, Transaction]] = {}
+    for data, receipt in raw.objects.values():
+        resource = receipt.name.partition("/")[0]
+        parsed = registry.parse(data, a_stripe_source().origin("0" * 64))
+        assert parsed.problems == ()
+        for t in parsed.transactions:
+            found.setdefault(resource, {})[t.external_id] = t
+    charges = {i.latest_charge.id for i in cards.intents}
+    for resource in ("balance_transactions", "charges", "events"):
+        assert charges <= found[resource].keys()
+    whole = heads(raw)
+    for alone in found.values():  # whatever a list says alone, the others only add to it
+        for external_id, t in alone.items():
+            assert merge(whole[external_id], t).content_hash == whole[external_id].content_hash
+
+
+def test_a_throttled_page_is_asked_again(cards: Cards) -> None:
+    raw = MemoryRawStore()
+    decide(cards.settlement, "faults", name="rate_limit", times=3, should_retry=False)
+    poller(cards, raw).poll()
+    assert heads(raw).keys() >= {i.latest_charge.id for i in cards.intents}
+
+
+def test_a_place_that_is_gone_is_named(cards: Cards) -> None:
+    service = StripePoller(cards.settlement.url, lambda _: KEY)
+    with pytest.raises(NotFound, match=r"poll\.place"):
+        service.page(a_stripe_source(), "charges", 0, "ch_gone")

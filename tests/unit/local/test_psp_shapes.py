@@ -17,6 +17,7 @@ import stripe
 
 from local.psp import objects, settle
 from local.psp.balance import balance_transactions
+from local.psp.events import events
 from local.psp.records import Json
 from tests.unit.local.simulated import a_charge, a_refund, records
 
@@ -29,6 +30,7 @@ CLASSES: dict[str, Any] = {
     "refund": stripe.Refund,
     "dispute": stripe.Dispute,
     "payout": stripe.Payout,
+    "event": stripe.Event,
 }
 
 
@@ -47,11 +49,13 @@ def served() -> list[Json]:
         *(objects.refund(held, one) for one in held.refunds.values()),
         objects.dispute(held, dispute),
         objects.payout(held, payout),
+        *events(held),
     ]
 
 
 def named(one: Json) -> str:
-    return f"{one['object']}-{one.get('reporting_category', one.get('status'))}"
+    said = one.get("reporting_category", one.get("status", one.get("type")))
+    return f"{one['object']}-{said}"
 
 
 @pytest.mark.parametrize("one", served(), ids=named)

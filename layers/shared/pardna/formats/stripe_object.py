@@ -1,6 +1,6 @@
 """Single objects of Stripe's API, and lists of them, as its pages and exports give them.
 
-Charges, payment intents, refunds, payouts, disputes and balance transactions. What else a list
+Charges, payment intents, refunds, payouts, disputes, balance transactions, and events about them. What else a list
 holds (a transfer between accounts, a payment method) moves none of our money and is passed over.
 """
 
@@ -48,6 +48,14 @@ def _one(thing: Any, origin: Origin, position: str) -> Iterator[Item]:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             reason = f"the object lacks or garbles a field ({type(error).__name__})"
             yield Problem("stripe.row", position, reason)
+        return
+    if thing.get("object") == "event":
+        content = thing.get("data")
+        inner = content.get("object") if isinstance(content, Mapping) else None
+        if isinstance(inner, Mapping) and isinstance(thing.get("type"), str):
+            yield from items(thing, inner, origin, position)
+        else:
+            yield Problem("stripe.row", position, "the event has no object or no type")
         return
     moved = thing.get("object") == "payment_intent" and thing.get("status") == "succeeded"
     event = {

@@ -245,17 +245,36 @@ class Fetched(Protocol):
         ...
 
 
-class Settlements(Protocol):
-    """A card processor's settlement data."""
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows of a provider's list, as its API gave them, and whether more follow."""
 
-    def payouts(self, profile: SourceProfile, since: int) -> Iterable[Mapping[str, Any]]:
-        """Payouts created at or after `since` (seconds), as its API gives them. Unavailable."""
+    rows: tuple[Mapping[str, Any], ...]
+    more: bool
+
+
+class ProviderPoller(Protocol):
+    """A provider's API, as lists of objects: newest first, each row with ``id`` and ``created``."""
+
+    def resources(self) -> Sequence[str]:
+        """The lists, in the order in which they are to be read."""
         ...
 
-    def movements(
-        self, profile: SourceProfile, *, since: int | None = None, payout: str = ""
-    ) -> Iterable[Mapping[str, Any]]:
-        """Balance transactions since an instant, or of one payout, sources expanded."""
+    def members(self, resource: str) -> str:
+        """The list that each row of this one has members in (what a payout paid), or empty."""
+        ...
+
+    def page(
+        self, profile: SourceProfile, resource: str, since: int, after: str, within: str = ""
+    ) -> Page:
+        """Rows created at or after `since` (seconds), that stand after one; or one row's members.
+
+        Raises Unavailable, NotAuthenticated, NotFound ``poll.place`` (no such row to go on after).
+        """
+        ...
+
+    def document(self, resource: str, within: str, rows: Sequence[Mapping[str, Any]]) -> Any:
+        """Rows as they are kept: JSON that a reader of `pardna.formats` takes."""
         ...
 
 

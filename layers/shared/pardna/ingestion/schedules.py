@@ -17,7 +17,7 @@ MINUTES_MIN = 5
 #: A visit may start this much later, so that sources do not all start in one second.
 WINDOW_MINUTES_MAX = 15
 
-_RATE = re.compile(r"rate\((\d{1,4}) (minutes?|hours?|days?)\)")
+_RATE = re.compile(r"rate\(([0-9]{1,4}) (minutes?|hours?|days?)\)")
 _CRON = re.compile(r"cron\((\S{1,40}) (\S{1,80}) (\S{1,80}) (\S{1,60}) (\S{1,60}) (\S{1,40})\)")
 _FIELD = re.compile(r"[0-9A-Z*?,/#LW-]+")
 _MINUTES = {"minute": 1, "hour": 60, "day": 1_440}
@@ -81,11 +81,11 @@ def interval_minutes(expression: str) -> int:
 
 def _between(field: str) -> int:
     """The shortest gap that a cron's minutes leave, of ``0``, ``0,30``, ``*/15`` or ``5/20``."""
-    every = re.fullmatch(r"(\*|\d{1,2})/(\d{1,2})", field)
+    every = re.fullmatch(r"(\*|[0-9]{1,2})/([0-9]{1,2})", field)
     if every is not None:
         first, step = 0 if every[1] == "*" else int(every[1]), int(every[2])
         listed = list(range(first, 60, step)) if step else []
-    elif re.fullmatch(r"\d{1,2}(,\d{1,2})*", field):
+    elif re.fullmatch(r"[0-9]{1,2}(,[0-9]{1,2})*", field):
         listed = sorted({int(one) for one in field.split(",")})
     else:
         listed = []

@@ -1,72 +1,139 @@
-"""Stripe's settlement data by its own SDK: payouts, and balance transactions with their sources."""
+"""Stripe's lists of money objects by its own SDK: a `ProviderPoller`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import stripe
 
 from pardna.ingestion.model import SourceProfile
-from pardna.runtime.errors import NotAuthenticated, Unavailable
+from pardna.ingestion.ports import Page
+from pardna.runtime.errors import NotAuthenticated, NotFound, Unavailable
+from pardna.runtime.observability import count
 
 _PAGE = 100
+#: Payouts first: they and their members know most. Events last: they fill what webhooks lost.
+_RESOURCES = ("payouts", "balance_transactions", "charges", "refunds", "disputes", "events")
+#: Events that tell of money; at most twenty may be named. Stripe keeps them for thirty days.
+EVENT_TYPES = (
+    "charge.captured",
+    "charge.dispute.closed",
+    "charge.dispute.created",
+    "charge.dispute.funds_reinstated",
+    "charge.dispute.funds_withdrawn",
+    "charge.refunded",
+    "charge.succeeded",
+    "payment_intent.succeeded",
+    "payout.canceled",
+    "payout.failed",
+    "payout.paid",
+    "refund.created",
+    "refund.failed",
+    "refund.updated",
+)
+_THROTTLED_MAX = 6
+_PAUSE_SECONDS_MAX = 30.0
 
 
-class StripeSettlements:
-    """`Settlements` on Stripe's API at `base`. `key_of` gives a source's secret key.
+class StripePoller:
+    """`ProviderPoller` on Stripe's API at `base`. `key_of` gives a source's secret key.
 
-    The SDK itself retries what Stripe says may be retried (429 among it) with backoff.
+    The SDK itself retries conflicts, server errors and lost connections; it does not wait when it is
+    told to slow down (429), so that is done here: as long as ``Retry-After`` says and a little more,
+    or with growing pauses, at random, so that pollers do not march in step.
     """
 
-    def __init__(self, base: str, key_of: Callable[[SourceProfile], str], retries: int = 3) -> None:
+    def __init__(
+        self,
+        base: str,
+        key_of: Callable[[SourceProfile], str],
+        retries: int = 3,
+        sleep: Callable[[float], None] = time.sleep,
+        # Not cryptographic: it spreads retries, nothing more.
+        fraction: Callable[[], float] = random.random,
+    ) -> None:
         self._base = base
         self._key_of = key_of
         self._retries = retries
+        self._sleep = sleep
+        self._fraction = fraction
+        self._clients: dict[str, stripe.StripeClient] = {}
 
-    def payouts(self, profile: SourceProfile, since: int) -> Iterator[Mapping[str, Any]]:
-        """See `Settlements`."""
-        return self._all(profile, "/v1/payouts", {"created": {"gte": since}} if since else {})
+    def resources(self) -> Sequence[str]:
+        """See `ProviderPoller`."""
+        return _RESOURCES
 
-    def movements(
-        self, profile: SourceProfile, *, since: int | None = None, payout: str = ""
-    ) -> Iterator[Mapping[str, Any]]:
-        """See `Settlements`."""
-        parameters: dict[str, Any] = {"expand": ["data.source"]}
-        if payout:
-            parameters["payout"] = payout
+    def members(self, resource: str) -> str:
+        """See `ProviderPoller`: what a payout paid are balance transactions."""
+        return "balance_transactions" if resource == "payouts" else ""
+
+    def page(
+        self, profile: SourceProfile, resource: str, since: int, after: str, within: str = ""
+    ) -> Page:
+        """See `ProviderPoller`. Raises Unavailable, NotAuthenticated for a key that is refused."""
+        parameters: dict[str, Any] = {"limit": _PAGE}
+        if within:
+            parameters["payout"] = within
         elif since:
             parameters["created"] = {"gte": since}
-        return self._all(profile, "/v1/balance_transactions", parameters)
+        if after:
+            parameters["starting_after"] = after
+        if resource == "balance_transactions":
+            parameters["expand"] = ["data.source"]
+        if resource == "events":
+            parameters["types"] = list(EVENT_TYPES)
+        answer = self._answer(profile, f"/v1/{resource}", parameters)
+        return Page(tuple(answer["data"]), bool(answer.get("has_more")))
 
-    def _all(
+    def document(self, resource: str, within: str, rows: Sequence[Mapping[str, Any]]) -> Any:
+        """See `ProviderPoller`: as Stripe lists them, and with the payout that it does not name."""
+        if resource in ("balance_transactions", "payouts"):
+            return {
+                "object": "pardna.stripe_listing",
+                "resource": resource,
+                "payout": within or None,
+                "data": rows,
+            }
+        return {"object": "list", "url": f"/v1/{resource}", "data": rows}
+
+    def _answer(
         self, profile: SourceProfile, path: str, parameters: dict[str, Any]
-    ) -> Iterator[Mapping[str, Any]]:
-        """Every row of a list, page by page, as the API gave it."""
-        client = stripe.StripeClient(
-            self._key_of(profile),
-            base_addresses={"api": self._base},
-            max_network_retries=self._retries,
-        )
-        after: dict[str, str] = {}
-        while True:
-            page = _answer(client, path, {"limit": _PAGE} | parameters | after)
-            rows: list[Mapping[str, Any]] = page["data"]
-            yield from rows
-            if not page.get("has_more") or not rows:
-                return
-            after = {"starting_after": str(rows[-1]["id"])}
+    ) -> Mapping[str, Any]:
+        for attempt in range(1, _THROTTLED_MAX + 1):
+            try:
+                answer = self._client(profile).raw_request("get", path, **parameters)
+                page: Mapping[str, Any] = answer.data
+                return page
+            except stripe.RateLimitError as error:
+                if attempt < _THROTTLED_MAX:
+                    self._wait(attempt, error.headers)
+            except (stripe.AuthenticationError, stripe.PermissionError):
+                raise NotAuthenticated(
+                    "stripe.key_refused", "Stripe refuses this source's key"
+                ) from None
+            except stripe.InvalidRequestError as error:
+                if error.param == "starting_after":
+                    raise NotFound("poll.place", "the row that we stopped at is gone") from None
+                raise Unavailable("stripe.refused", "Stripe does not take the question") from error
+            except stripe.StripeError as error:
+                raise Unavailable("stripe.unavailable", "Stripe did not answer") from error
+        raise Unavailable("stripe.rate_limited", "Stripe asks for patience")
 
+    def _wait(self, attempt: int, headers: Mapping[str, str] | None) -> None:
+        count("PollThrottled")
+        asked = {k.lower(): str(v) for k, v in (headers or {}).items()}.get("retry-after", "")
+        known = float(asked) if asked.isascii() and asked.isdigit() and len(asked) < 6 else 0.0
+        backoff = 0.5 * 2.0**attempt
+        self._sleep(min(known + backoff * self._fraction(), _PAUSE_SECONDS_MAX))
 
-def _answer(
-    client: stripe.StripeClient, path: str, parameters: dict[str, Any]
-) -> Mapping[str, Any]:
-    """One page. Raises Unavailable for what may work later, NotAuthenticated for a refused key."""
-    try:
-        answer = client.raw_request("get", path, **parameters)
-    except (stripe.AuthenticationError, stripe.PermissionError):
-        raise NotAuthenticated("stripe.key_refused", "Stripe refuses this source's key") from None
-    except stripe.StripeError as error:
-        raise Unavailable("stripe.unavailable", "Stripe did not answer") from error
-    page: Mapping[str, Any] = answer.data
-    return page
+    def _client(self, profile: SourceProfile) -> stripe.StripeClient:
+        """One client for each key: its connections are kept open between pages."""
+        key = self._key_of(profile)
+        if key not in self._clients:
+            self._clients[key] = stripe.StripeClient(
+                key, base_addresses={"api": self._base}, max_network_retries=self._retries
+            )
+        return self._clients[key]

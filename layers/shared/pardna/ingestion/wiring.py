@@ -106,11 +106,11 @@ def pull_files() -> PullFiles:
 def poll_provider() -> PollProvider:
     """Outside the database's network: the processor's API, secrets, object store, directory."""
     from pardna.ingestion.poll import PollProvider
-    from pardna.ingestion.stripe_api import StripeSettlements
+    from pardna.ingestion.stripe_api import StripePoller
 
     base = settings().stripe_settlement_base or settings().stripe_api_base
-    settlements = StripeSettlements(base, lambda p: secrets().part(p.secret_id, "api_key"))
-    return PollProvider(sources(), settlements, raw_store(), utc_now, Retry())
+    pollers = {"stripe": StripePoller(base, lambda p: secrets().part(p.secret_id, "api_key"))}
+    return PollProvider(sources(), pollers, raw_store(), utc_now, Retry())
 
 
 @cache
