@@ -31,7 +31,7 @@ SEED = 7
 _SCORES = {
     "precision_by_level": """SELECT m.level, count(*) FILTER (WHERE k.l IS NOT NULL) / count(*)
         FROM matches m LEFT JOIN key k ON k.kind = 'match' AND k.l = m.left_id AND k.r = m.right_id
-          AND k.legs = len(m.more_members) + 2
+          AND k.legs = coalesce(len(m.more_members), 0) + 2
         WHERE m.status = 'matched' GROUP BY 1 ORDER BY 1""",
     "recall_resolvable": """SELECT count(*) FILTER (WHERE m.left_id IS NOT NULL) / count(*) FROM key k
         LEFT JOIN matches m ON k.l = m.left_id AND k.r = m.right_id WHERE k.kind = 'match'""",
@@ -101,7 +101,7 @@ def engine(folder: Path) -> dict[str, Any]:
     started = time.perf_counter()
     steps: list[tuple[str, float]] = []
     counts = run_bulk(
-        con, "left_file", "right_file", bench_rules(), Pair.INTERNAL_BANK, ON, folder / "out",
+        con, *(f"read_parquet('{folder}/{side}.parquet')" for side in ("left", "right")), bench_rules(), Pair.INTERNAL_BANK, ON, folder / "out",
         progress=lambda step: steps.append((step, round(time.perf_counter() - started, 2))),
     )  # fmt: skip
     found: dict[str, Any] = {"seconds": time.perf_counter() - started, "steps": steps}

@@ -16,19 +16,16 @@ from pathlib import Path
 import duckdb
 
 from pardna.matching.csv_safe import harmless_copy
-from pardna.matching.engine_levels import Engine
+from pardna.matching.engine import STEPS
+from pardna.matching.engine_base import SIDES, Engine
 from pardna.matching.model import Pair
 from pardna.matching.rules import Rules
 
-_LEGS = """
-CREATE VIEW raw_legs_{side} AS
-SELECT id, source, kind, amount_minor::BIGINT AS basis, currency, day, coalesce(batch, '') AS batch,
-       coalesce(name, '') AS name, coalesce(account, '') AS account FROM {table}
-"""
-_REFERENCES = """
-CREATE VIEW raw_refs_{side} AS
-SELECT id, ref.type AS type, ref.value AS value, ref.strong AS strong
-FROM (SELECT id, unnest(refs) AS ref FROM {table})
+_ROW_OF_FILE = "(file_index::BIGINT << 40) + file_row_number"
+_RAW = """
+CREATE VIEW raw_{side} AS
+SELECT {leg} AS leg, id, source, kind, amount_minor::BIGINT AS basis, currency, day, coalesce(batch, '') AS batch,
+       coalesce(name, '') AS name, coalesce(account, '') AS account, refs FROM {source}
 """
 
 #: Business days apart, in words, as `identity.distance` has it.
@@ -36,35 +33,59 @@ _APART = """CASE WHEN d.days = 0 THEN 'on the same day' ELSE abs(d.days) || ' bu
  || CASE WHEN abs(d.days) > 1 THEN 's ' ELSE ' ' END
  || CASE WHEN d.days > 0 THEN 'later' ELSE 'earlier' END || ' on the other side' END"""
 
+#: Why, in a sentence. What it speaks of (references, amounts, days, names) stands beside it.
 _SENTENCE = f"""CASE d.rule
- WHEN 'identity' THEN 'Both carry ' || d.type || ' ' || d.value || ' and the same amount, ' || x.basis || ' minor units, ' || {_APART} || '.'
- WHEN 'settlement' THEN 'Payout ' || d.value || ' settles ' || d.other || ' movements whose net amounts come to '
-   || -x.basis || ' minor units: difference 0; the other side shows the same amount.'
- WHEN 'reference_sum' THEN 'Movements under the reference ' || d.value || ' come to ' || d.other || ' minor units on both sides.'
- WHEN 'probable' THEN 'The same amount, ' || x.basis || ' minor units, ' || {_APART}
-   || CASE WHEN d.type = '' THEN '; no reference is shared' ELSE '; the references ' || d.value || ' and ' || d.other || ' share a part' END
-   || '; the names read ' || x.name || ' and ' || y.name || '.'
- ELSE CASE WHEN d.value = d.other THEN 'Both carry the reference ' || d.value
-           ELSE 'The references ' || d.value || ' and ' || d.other || ' differ in one character' END
-   || CASE WHEN d.diff = 0 THEN ', the same amount, ' || x.basis || ' minor units, '
-           ELSE ', amounts ' || x.basis || ' and ' || y.basis || ' minor units, '
-             || CASE d.variance WHEN 'fee' THEN 'what the fee schedule keeps, ' ELSE 'within tolerance, ' END END
-   || {_APART} || '.' END"""
+ WHEN 'identity' THEN 'Both carry the same ' || d.type || ' and the same amount, ' || {_APART} || '.'
+ WHEN 'settlement' THEN 'The payout settles these movements, whose net amounts come to it: difference 0; the other side shows the same amount.'
+ WHEN 'reference_sum' THEN 'Movements under one reference come to the same on both sides.'
+ WHEN 'probable' THEN 'The same amount, ' || {_APART}
+   || CASE d.type WHEN '' THEN '; no reference is shared' ELSE '; the references share a part' END
+   || CASE WHEN d.proposed THEN '. Only a person may confirm it.' ELSE '.' END
+ ELSE CASE d.rule WHEN 'reference' THEN 'Both carry the same reference, '
+           ELSE 'The references differ in one character, ' END
+   || CASE d.variance WHEN '' THEN 'the same amount, ' WHEN 'fee' THEN 'amounts that differ by what the fee schedule keeps, '
+           ELSE 'amounts within tolerance, ' END || {_APART} || '.' END"""
 
-_MATCHES = f"""
-COPY (SELECT d.level, d.rule, d.confidence AS confidence_bp,
+_ROW = """d.level, d.rule, d.confidence AS confidence_bp,
         CASE WHEN d.proposed THEN 'proposed' ELSE 'matched' END AS status,
-        x.id AS left_id, y.id AS right_id, x.basis AS left_minor, y.basis AS right_minor,
-        x.currency, -d.diff AS variance_minor, d.variance AS variance_kind, d.days AS business_days,
-        coalesce(m.members, []) AS more_members, rival.id AS runner_up, d.margin AS margin_bp,
-        {_SENTENCE} AS explanation
-      FROM decisions d JOIN legs_l x ON x.leg = d.l JOIN legs_r y ON y.leg = d.r
-      LEFT JOIN legs_r rival ON rival.leg = d.rival
+        d.left_id, d.right_id, d.left_minor, d.right_minor, d.currency,
+        CASE d.level WHEN 3 THEN 0 ELSE d.left_minor - d.right_minor END AS variance_minor, d.variance AS variance_kind,
+        d.days AS business_days, d.type AS reference_type, d.value AS reference,
+        d.other AS other_reference, d.left_name, d.right_name, d.margin AS margin_bp"""
+
+_REVERSED = "The charge was given back in full: together they are nothing."
+#: Few sentences say why a million matches are what they are: each is made once.
+_STORIES = (
+    f"""CREATE OR REPLACE TABLE sentences AS SELECT *, {_SENTENCE} AS explanation
+FROM (SELECT DISTINCT rule, type, variance, days, proposed FROM decisions) d""",
+    "DROP TYPE IF EXISTS sentence",
+    f"CREATE TYPE sentence AS ENUM (SELECT explanation FROM sentences UNION SELECT '{_REVERSED}')",
+    """CREATE OR REPLACE TABLE sentences AS SELECT * REPLACE (explanation::sentence AS explanation)
+FROM sentences""",
+)
+
+#: A charge and the refund that gave it back are a match of their own side.
+_MATCHES = f"""
+COPY (SELECT {_ROW}, e.explanation, NULL AS runner_up, NULL::VARCHAR[] AS more_members
+      FROM decisions d JOIN sentences e USING (rule, type, variance, days, proposed) WHERE d.level <> 3 AND d.rival IS NULL
+      UNION ALL
+      SELECT {_ROW}, e.explanation, rival.id, m.members
+      FROM (FROM decisions WHERE level = 3 OR rival IS NOT NULL) d
+      JOIN sentences e USING (rule, type, variance, days, proposed)
+      LEFT JOIN rest_r rival ON rival.leg = d.rival
       LEFT JOIN (SELECT l, list(id ORDER BY id) AS members FROM (
-          SELECT s.leg AS l, x.id FROM settlement_members s JOIN legs_l x ON x.leg = s.member
-          UNION ALL SELECT e.l, x.id FROM extra_members e JOIN legs_l x ON e.side = 'l' AND x.leg = e.leg
-          UNION ALL SELECT e.l, x.id FROM extra_members e JOIN legs_r x ON e.side = 'r' AND x.leg = e.leg
-      ) GROUP BY l) m ON m.l = d.l)
+          SELECT s.leg AS l, x.id FROM settlement_members s JOIN rest_l x ON x.leg = s.member
+          UNION ALL SELECT e.l, x.id FROM extra_members e JOIN rest_l x ON e.side = 'l' AND x.leg = e.leg
+          UNION ALL SELECT e.l, x.id FROM extra_members e JOIN rest_r x ON e.side = 'r' AND x.leg = e.leg
+      ) GROUP BY l) m ON m.l = d.l AND d.level = 3
+      UNION ALL
+      SELECT {_ROW}, '{_REVERSED}'::sentence, NULL, [f.id]
+      FROM (SELECT NULL AS l, v.charge AS r, NULL AS left_id, c.id AS right_id, c.currency,
+                   NULL AS left_minor, c.basis AS right_minor, NULL AS days, 2::UTINYINT AS level,
+                   'reversal'::rule AS rule, 9900::SMALLINT AS confidence, ''::variance AS variance,
+                   NULL::reference_type AS type, v.value, NULL AS other, NULL AS margin, false AS proposed, NULL AS left_name,
+                   NULL AS right_name, v.refund
+            FROM reversals v JOIN rest_r c ON c.leg = v.charge) d JOIN rest_r f ON f.leg = d.refund)
 TO '{{out}}/matches.{{extension}}' ({{options}})
 """
 
@@ -87,15 +108,16 @@ _REASON = """CASE f.code
 _BREAKS = f"""
 COPY (SELECT f.class, f.code, x.id AS left_id, y.id AS right_id, x.basis AS left_minor,
         y.basis AS right_minor, coalesce(x.currency, y.currency) AS currency, {_REASON} AS reason
-      FROM findings f LEFT JOIN legs_l x ON x.leg = f.l LEFT JOIN legs_r y ON y.leg = f.r)
+      FROM findings f LEFT JOIN rest_l x ON x.leg = f.l LEFT JOIN rest_r y ON y.leg = f.r)
 TO '{{out}}/breaks.{{extension}}' ({{options}})
 """
 _WAITING = """
 COPY (SELECT x.id AS left_id, y.id AS right_id FROM waiting w
-      LEFT JOIN legs_l x ON x.leg = w.l LEFT JOIN legs_r y ON y.leg = w.r)
+      LEFT JOIN rest_l x ON x.leg = w.l LEFT JOIN rest_r y ON y.leg = w.r)
 TO '{out}/waiting.{extension}' ({options})
 """
-FORMATS = {"parquet": "FORMAT parquet", "csv": "FORMAT csv, HEADER"}
+#: Large dictionaries of values that hardly repeat cost more than they save.
+FORMATS = {"parquet": "FORMAT parquet, DICTIONARY_SIZE_LIMIT 1000", "csv": "FORMAT csv, HEADER"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +135,8 @@ class BulkCounts:
 
 def run_bulk(
     con: duckdb.DuckDBPyConnection,
-    left_table: str,
-    right_table: str,
+    left: str,
+    right: str,
     rules: Rules,
     pair: Pair,
     reference_date: date,
@@ -122,18 +144,21 @@ def run_bulk(
     formats: tuple[str, ...] = ("parquet",),
     progress: Callable[[str], None] = lambda _: None,
 ) -> BulkCounts:
-    """Match two tables or views of `con` and write what became of them to `out`."""
-    for side, table in (("l", left_table), ("r", right_table)):
-        con.execute(_LEGS.format(side=side, table=table))
-        con.execute(_REFERENCES.format(side=side, table=table))
+    """Match two tables of `con`, or ``read_parquet(...)`` calls, and write what became of them to
+    `out`. Raises InvalidInput for rows without id, source, kind, currency or day."""
+    for side, source in zip(SIDES, (left, right), strict=True):
+        leg = _ROW_OF_FILE if source.startswith("read_parquet(") else "rowid"
+        con.execute(_RAW.format(side=side, source=source, leg=leg))
     engine = Engine(con, rules, pair, reference_date)
     progress("reading")
-    engine.prepare()
-    for step in engine.steps():
-        progress(step.__name__.strip("_").replace("_", " "))
-        step()
+    engine.read()
+    for step in STEPS:
+        progress(step.__name__.replace("_", " "))
+        step(engine)
     progress("writing")
     out.mkdir(parents=True, exist_ok=True)
+    for statement in _STORIES:
+        con.execute(statement)
     for extension in formats:
         values = {"out": str(out).replace("'", "''"), "extension": extension}
         for statement in (_MATCHES, _BREAKS, _WAITING):
@@ -148,8 +173,8 @@ def _counts(con: duckdb.DuckDBPyConnection, engine: Engine) -> BulkCounts:
         return int(rows[0][0])
 
     return BulkCounts(
-        left=number("SELECT count(*) FROM legs_l"),
-        right=number("SELECT count(*) FROM legs_r"),
+        left=engine.counts["l"],
+        right=engine.counts["r"],
         matches_by_level=dict(
             con.sql(
                 "SELECT level, count(*) FROM decisions WHERE NOT proposed GROUP BY 1 ORDER BY 1"

@@ -1,7 +1,8 @@
 """The engine: `match(left, right, rules, pair, reference_date) -> Result`, without AWS.
 
 Pure: the result follows from the legs, the rules and the reference date; the order of the input,
-the clock and the machine change nothing. What is set-based runs as SQL in DuckDB (`engine_sql`);
+the clock and the machine change nothing. What is set-based runs as SQL in DuckDB, level by
+level (`engine_identity`, `engine_rules`, `engine_settlements`, `engine_probable`);
 only legs that several others could claim are assigned one component at a time (`assignment`).
 
 Every leg ends as exactly one of: member of a match, of a proposal, of a finding (a break), or
@@ -17,9 +18,12 @@ from datetime import date
 
 import duckdb
 
-from pardna.matching import engine_sql as sql
 from pardna.matching.codec import Finding
-from pardna.matching.engine_levels import Engine
+from pardna.matching.engine_base import LEG_COLUMNS, SIDES, Engine
+from pardna.matching.engine_identity import identity_findings, level_1
+from pardna.matching.engine_probable import leftovers, level_4
+from pardna.matching.engine_rules import level_2
+from pardna.matching.engine_settlements import level_3, reference_sums
 from pardna.matching.model import Leg, Match, Pair
 from pardna.matching.rules import Rules
 
@@ -46,30 +50,29 @@ def database(threads: int = 2, memory: str = "1GB") -> Iterator[duckdb.DuckDBPyC
 
 
 def load_legs(engine: Engine, side: str, legs: Sequence[Leg]) -> None:
-    """Fill ``raw_legs_*`` and ``raw_refs_*`` from the domain's legs."""
-    for table, columns in (("legs", sql.LEG_COLUMNS), ("refs", sql.REFERENCE_COLUMNS)):
-        body = ", ".join(f"{name} {type_}" for name, type_ in columns.items())
-        engine.con.execute(f"CREATE TABLE raw_{table}_{side} ({body})")
+    """Fill ``raw_l`` or ``raw_r`` from the domain's legs."""
+    body = ", ".join(f"{name} {type_}" for name, type_ in LEG_COLUMNS.items())
+    engine.con.execute(f"CREATE TABLE given_{side} ({body})")
+    engine.con.execute(f"CREATE VIEW raw_{side} AS SELECT rowid AS leg, * FROM given_{side}")  # noqa: S608
     engine.insert(
-        f"raw_legs_{side}",
-        list(sql.LEG_COLUMNS.values()),
+        f"given_{side}",
+        list(LEG_COLUMNS.values()),
         [
             (
                 leg.transaction_id, leg.source, leg.kind.value, leg.basis_minor, leg.currency,
                 leg.day, leg.batch_id, leg.name, leg.account,
+                [
+                    {"type": r.type, "value": r.value, "strong": r.strength.value == "strong"}
+                    for r in leg.references
+                ],
             )
             for leg in legs
         ],
     )  # fmt: skip
-    engine.insert(
-        f"raw_refs_{side}",
-        list(sql.REFERENCE_COLUMNS.values()),
-        [
-            (leg.transaction_id, r.type, r.value, r.strength.value == "strong")
-            for leg in legs
-            for r in leg.references
-        ],
-    )
+
+
+#: All levels in their order, then what is left over.
+STEPS = (level_1, level_3, level_2, reference_sums, identity_findings, level_4, leftovers)
 
 
 def match(
@@ -80,8 +83,9 @@ def match(
 
     with database() as con:
         engine = Engine(con, rules, pair, reference_date)
-        load_legs(engine, "l", left)
-        load_legs(engine, "r", right)
-        engine.prepare()
-        engine.run()
+        for side, legs in zip(SIDES, (left, right), strict=True):
+            load_legs(engine, side, legs)
+        engine.read()
+        for step in STEPS:
+            step(engine)
         return to_result(engine, left, right)

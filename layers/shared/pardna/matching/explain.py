@@ -15,33 +15,35 @@ from pardna.transactions.model import Reference, Strength
 
 if TYPE_CHECKING:
     from pardna.matching.engine import Result
-    from pardna.matching.engine_levels import Engine
+    from pardna.matching.engine_base import Engine
 
 _DECISIONS = (
-    "SELECT d.*, x.id, y.id, rival.id FROM decisions d JOIN legs_l x ON x.leg = d.l"
-    " JOIN legs_r y ON y.leg = d.r LEFT JOIN legs_r rival ON rival.leg = d.rival ORDER BY d.l"
+    "SELECT d.l, d.level, d.rule, d.confidence, d.variance, CASE d.level WHEN 3 THEN 0 ELSE d.left_minor - d.right_minor END, d.type,"
+    " d.value, d.other, d.days, d.margin, d.proposed, d.left_id, d.right_id, rival.id"
+    " FROM decisions d LEFT JOIN rest_r rival ON rival.leg = d.rival"
+    " ORDER BY d.left_id"
 )
 _FINDINGS = (
     "SELECT f.class, f.code, x.id, y.id, f.value, f.number, f.other FROM findings f"
-    " LEFT JOIN legs_l x ON x.leg = f.l LEFT JOIN legs_r y ON y.leg = f.r"
+    " LEFT JOIN rest_l x ON x.leg = f.l LEFT JOIN rest_r y ON y.leg = f.r"
     " ORDER BY x.id, y.id, f.code"
 )
 _MEMBERS = (
-    "SELECT p.id, m.id FROM settlement_members s JOIN legs_l p ON p.leg = s.leg"
-    " JOIN legs_l m ON m.leg = s.member ORDER BY s.leg, s.member"
+    "SELECT p.id, m.id FROM settlement_members s JOIN rest_l p ON p.leg = s.leg"
+    " JOIN rest_l m ON m.leg = s.member ORDER BY p.source, p.id, m.source, m.id"
 )
 _REVERSALS = (
-    "SELECT c.id, r.id, v.value FROM reversals v JOIN legs_r c ON c.leg = v.charge"
-    " JOIN legs_r r ON r.leg = v.refund ORDER BY c.id"
+    "SELECT c.id, r.id, v.value FROM reversals v JOIN rest_r c ON c.leg = v.charge"
+    " JOIN rest_r r ON r.leg = v.refund ORDER BY c.id"
 )
 _EXTRA = (
-    "SELECT p.id, e.side, coalesce(a.id, b.id) FROM extra_members e JOIN legs_l p ON p.leg = e.l"
-    " LEFT JOIN legs_l a ON e.side = 'l' AND a.leg = e.leg"
-    " LEFT JOIN legs_r b ON e.side = 'r' AND b.leg = e.leg ORDER BY e.l, e.side, e.leg"
+    "SELECT p.id, e.side, coalesce(a.id, b.id) FROM extra_members e JOIN rest_l p ON p.leg = e.l"
+    " LEFT JOIN rest_l a ON e.side = 'l' AND a.leg = e.leg"
+    " LEFT JOIN rest_r b ON e.side = 'r' AND b.leg = e.leg ORDER BY p.source, p.id, 2, 3"
 )
 _WAITING = (
-    "SELECT x.id, y.id FROM waiting w LEFT JOIN legs_l x ON x.leg = w.l"
-    " LEFT JOIN legs_r y ON y.leg = w.r"
+    "SELECT x.id, y.id FROM waiting w LEFT JOIN rest_l x ON x.leg = w.l"
+    " LEFT JOIN rest_r y ON y.leg = w.r"
 )
 
 
@@ -85,9 +87,10 @@ def _match(
     members: dict[str, list[Leg]],
     extra: dict[str, tuple[list[Leg], list[Leg]]],
 ) -> Match:
-    (_, _, level, rule, confidence, variance, diff, type_, value, other, days, _, margin, proposed,
+    (_, level, rule, confidence, variance, gap, type_, value, other, days, margin, proposed,
      left_id, right_id, rival) = row  # fmt: skip
     left, right = known[left_id], known[right_id]
+    other = value if other is None else other
     if level == 1:
         reference = Reference(type_, value, Strength.STRONG)
         return identity_match(left, right, reference, days, engine.rules)
@@ -101,7 +104,7 @@ def _match(
         confidence_bp=confidence,
         explanation=Explanation(""),
         members=(left, right),
-        variance_minor=-diff,
+        variance_minor=gap,
         variance_kind=variance,
         status=Status.PROPOSED if proposed else Status.COMMITTED,
     )

@@ -1,0 +1,218 @@
+# ruff: noqa: S608  (statements are built from names and integers of ours; values are parameters)
+"""What the engine's levels share: the database of one run, its legs, and how candidates are chosen.
+
+Relations, for each side (``l``, ``r``): ``legs_*`` (all legs as they are read; `leg` is the row's
+place in its file, so it never decides anything), ``rest_*`` (what level 1 left over), ``refs_*``
+(the references of those), ``open_*`` (legs that no level has decided). What is decided goes to
+``decisions``, ``findings`` and ``waiting``, with all that its explanation needs.
+
+Where an order must decide, it is that of ids: the input's order changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Any
+
+import duckdb
+
+from pardna.matching.assignment import Edge, assign
+from pardna.matching.model import IDENTITIES, Pair
+from pardna.matching.rules import BusinessDays, PairRules, Rules
+from pardna.runtime.errors import InvalidInput
+
+_CHUNK = 50_000
+SIDES = ("l", "r")
+REFERENCE = "STRUCT(type VARCHAR, value VARCHAR, strong BOOLEAN)[]"
+#: What the engine reads: one relation a side, ``raw_l`` and ``raw_r``, with these columns and
+#: `leg`, a number for each row that stays the same while the engine runs.
+LEG_COLUMNS = {
+    "id": "VARCHAR", "source": "VARCHAR", "kind": "VARCHAR", "basis": "BIGINT",
+    "currency": "VARCHAR", "day": "DATE", "batch": "VARCHAR", "name": "VARCHAR",
+    "account": "VARCHAR", "refs": REFERENCE,
+}  # fmt: skip
+
+#: Without case and punctuation; what people, banks and forms change in a reference.
+NORMALISED = "regexp_replace(upper({0}), '[^A-Z0-9]', '', 'g')"
+
+#: Words that repeat are enums: they cost little to keep and to write.
+_TABLES = """
+CREATE TYPE rule AS ENUM ('identity', 'settlement', 'reference', 'reference_one_edit', 'reference_sum',
+    'group', 'probable', 'reversal');
+CREATE TYPE variance AS ENUM ('', 'fee', 'rounding');
+CREATE TYPE reference_type AS ENUM ({types});
+CREATE TYPE currency AS ENUM ({currencies});
+CREATE TABLE decisions (l BIGINT, r BIGINT, left_id VARCHAR, right_id VARCHAR, currency currency,
+    left_minor BIGINT, right_minor BIGINT, days INTEGER, level UTINYINT, rule rule,
+    confidence SMALLINT, variance variance, type reference_type, value VARCHAR, other VARCHAR,
+    rival BIGINT, margin INTEGER, proposed BOOLEAN DEFAULT false,
+    left_name VARCHAR, right_name VARCHAR);
+CREATE TABLE findings (class VARCHAR, code VARCHAR, l BIGINT, r BIGINT, value VARCHAR,
+    number BIGINT, other BIGINT);
+CREATE TABLE waiting (l BIGINT, r BIGINT);
+CREATE TABLE extra_members (l BIGINT, side VARCHAR, leg BIGINT);
+"""
+DECIDED = """(l, r, left_id, right_id, currency, left_minor, right_minor, days, level, rule,
+    confidence, variance, type, value, other, rival, margin)"""
+
+_LEGS = """
+CREATE VIEW legs_{side} AS
+SELECT raw.* REPLACE (currency::currency AS currency), c.ordinal FROM raw_{side} raw JOIN calendar c USING (day)
+"""
+
+#: Normalising is dear: only what some level compares normalised.
+_REFERENCES = f"""
+CREATE TABLE refs_{{side}} AS
+SELECT leg, id, source, basis, ordinal, currency, single, ref.type AS type,
+       list_contains($soft, ref.type) AS soft, CASE ref.type WHEN 'payout' THEN ref.value END AS value,
+       {NORMALISED.format("ref.value")} AS norm
+FROM (SELECT leg, id, source, basis, ordinal, currency, single, unnest(refs) AS ref FROM rest_{{side}})
+WHERE NOT ref.strong OR list_contains($soft, ref.type) OR ref.type IN ('payout', 'trace')
+"""
+
+
+class Engine:
+    """One run over one pair in a database of its own. Use `match`, or `run_bulk` for Parquet."""
+
+    def __init__(
+        self, con: duckdb.DuckDBPyConnection, rules: Rules, pair: Pair, reference_date: date
+    ) -> None:
+        self.con = con
+        self.rules = rules
+        self.pair = pair
+        self.own: PairRules = rules.of(pair)
+        self.days = BusinessDays(rules.closed_days)
+        self.today = self.days.ordinal(reference_date)
+        self.identity_types = list(self.own.identity_types or IDENTITIES[pair])
+        self.caps: dict[str, int] = {}
+        self.counts: dict[str, int] = {}
+
+    def read(self) -> None:
+        """Read ``raw_l`` and ``raw_r`` (`LEG_COLUMNS`). Raises InvalidInput for a leg without id,
+        currency or day: it could be neither matched nor told of."""
+        con = self.con
+        # What stands in memory needs no checkpoint; one would copy it all.
+        con.execute("SET checkpoint_threshold = '1TB'")
+        for side in SIDES:
+            bad = self.number(
+                "SELECT count(*) - least(count(id), count(currency), count(day), count(source),"
+                f" count(kind)) FROM raw_{side}"
+            )
+            if bad:
+                raise InvalidInput(
+                    "match.row", f"{bad} rows lack an id, source, kind, currency or day"
+                )
+            self.counts[side] = self.number(f"SELECT count(*) FROM raw_{side}")
+        days = con.execute("SELECT day FROM raw_l UNION SELECT day FROM raw_r").fetchall()
+        con.execute("CREATE TABLE calendar (day DATE, ordinal INTEGER)")
+        self.insert("calendar", ["DATE", "INTEGER"], [(d, self.days.ordinal(d)) for (d,) in days])
+        currencies = con.execute(
+            "SELECT currency FROM raw_l UNION SELECT currency FROM raw_r"
+        ).fetchall()
+        types = dict.fromkeys((*self.identity_types, "", "reference", "payout"))
+        con.execute(
+            _TABLES.format(
+                types=_words(types), currencies=_words(sorted(c for (c,) in currencies) or [""])
+            )
+        )
+        for side in SIDES:
+            con.execute(_LEGS.format(side=side))
+
+    def keep_rest(self) -> None:
+        """After level 1: the legs that are still open, and their references."""
+        gone = "(SELECT NULL::BIGINT AS l, unnest([charge, refund]) AS r FROM reversals)"
+        for side in SIDES:
+            single = "batch = '' AND kind <> 'payout'" if side == "l" else "true"
+            self.con.execute(
+                f"CREATE TABLE rest_{side} AS SELECT * EXCLUDE (day), {single} AS single"
+                f" FROM legs_{side} ANTI JOIN decisions d ON d.{side} = leg"
+            )
+            self.con.execute(_REFERENCES.format(side=side), {"soft": list(self.own.soft_types)})
+            self.con.execute(
+                f"CREATE VIEW soft_{side} AS FROM refs_{side} WHERE soft AND length(norm) >= 6"
+            )
+            self.con.execute(f"CREATE TABLE open_{side} AS SELECT leg FROM rest_{side}")
+        self.drop_closed(gone)
+
+    def drop_closed(self, *more: str) -> None:
+        """Take what is decided or found off ``open_*``; `more` are tables with columns l and r."""
+        for side in SIDES:
+            gone = " UNION ALL ".join(
+                f"SELECT {side} AS leg FROM {table} WHERE {side} IS NOT NULL"
+                for table in ("decisions", "findings", *more)
+            )
+            self.con.execute(
+                f"CREATE OR REPLACE TABLE open_{side} AS FROM open_{side} ANTI JOIN ({gone}) USING (leg)"
+            )
+
+    def number(self, query: str, parameters: object = None) -> int:
+        """The single number that a query gives."""
+        [(found,)] = self.con.execute(query, parameters).fetchall()
+        return int(found)
+
+    def cap(self, name: str, found: int) -> None:
+        """Remember that something was cut off."""
+        if found:
+            self.caps[name] = self.caps.get(name, 0) + found
+
+    def insert(self, table: str, types: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert Python rows, column by column (rows one by one would take minutes a million)."""
+        columns = ", ".join(f"unnest(?::{type_}[])" for type_ in types)
+        for start in range(0, len(rows), _CHUNK):
+            chunk = rows[start : start + _CHUNK]
+            self.con.execute(
+                f"INSERT INTO {table} SELECT {columns}",
+                [list(column) for column in zip(*chunk, strict=True)],
+            )
+
+    # ---------------------------------------------------------------- choosing
+
+    def choose(self, candidates: str) -> None:
+        """Choose among `candidates`, a table with columns l, r, left_id, right_id, cost; a pair once.
+
+        Makes ``alone`` (pairs whose legs have no other candidate) and ``chosen`` (l, r, cost, rival,
+        rival_cost, contested): what global assignment picked among the others.
+        """
+        for side in SIDES:
+            self.con.execute(
+                f"CREATE OR REPLACE TABLE shared_{side} AS SELECT {side} FROM {candidates}"
+                f" GROUP BY {side} HAVING count(*) > 1"
+            )
+        self.con.execute(
+            f"CREATE OR REPLACE VIEW alone AS FROM {candidates}"
+            " ANTI JOIN shared_l USING (l) ANTI JOIN shared_r USING (r)"
+        )
+        rows = self.con.execute(
+            "SELECT l, r, cost, dense_rank() OVER (ORDER BY left_id, l), dense_rank() OVER (ORDER BY right_id, r)"
+            f" FROM {candidates} WHERE l IN (FROM shared_l) OR r IN (FROM shared_r)"
+        ).fetchall()
+        left = {rank: leg for leg, _, _, rank, _ in rows}
+        right = {rank: leg for _, leg, _, _, rank in rows}
+        picked, large = assign(
+            (Edge(a, b, cost) for _, _, cost, a, b in rows), self.own.component_max
+        )
+        self.cap("components_too_large", large)
+        self.con.execute(
+            "CREATE OR REPLACE TABLE chosen (l BIGINT, r BIGINT, cost BIGINT, rival BIGINT,"
+            " rival_cost BIGINT, contested BOOLEAN)"
+        )
+        self.insert(
+            "chosen",
+            ["BIGINT"] * 5 + ["BOOLEAN"],
+            [
+                (
+                    left[c.edge.left],
+                    right[c.edge.right],
+                    c.edge.cost,
+                    None if c.runner_up is None else right[c.runner_up[1]],
+                    c.runner_up_cost,
+                    c.contested,
+                )
+                for c in picked
+            ],
+        )
+
+
+def _words(words: Iterable[str]) -> str:
+    return ", ".join("'" + word.replace("'", "''") + "'" for word in words)

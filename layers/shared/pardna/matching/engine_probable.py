@@ -1,0 +1,159 @@
+# ruff: noqa: S608  (statements are built from names and integers of ours; values are parameters)
+"""Level 4: amount and day agree, and references or names say more. And what is left at the end."""
+
+from __future__ import annotations
+
+from pardna.matching.engine_base import DECIDED, SIDES, Engine
+from pardna.matching.engine_identity import drop_contradicted
+
+#: Legs that level 4 looks at, with what its blocks are made of.
+_LEGS = """
+CREATE TABLE probable_{side} AS
+SELECT *, count(*) OVER (PARTITION BY currency, basis) AS crowd
+FROM (SELECT leg, id, source, currency, basis, ordinal, lower(name) AS name, name AS shown
+      FROM rest_{side} SEMI JOIN open_{side} USING (leg) ANTI JOIN identity_edges e ON e.{side} = leg
+      WHERE basis <> 0 AND single)
+"""
+
+#: Pairs that agree in amount and nearly in day, with what their references and names say.
+#: Blocks: an amount that few have; an amount and a name; an amount and a reference's beginning or
+#: end. Weights in basis points; `reference` is 2 for a part of the other, 1 for two edits, -1 for
+#: another; a reference that only one side has speaks against the pair.
+_EDGES = """
+CREATE TABLE edges AS
+WITH said_l AS (SELECT leg, currency, basis, norm FROM soft_l SEMI JOIN probable_l USING (leg)),
+     said_r AS (SELECT leg, currency, basis, norm FROM soft_r SEMI JOIN probable_r USING (leg)),
+     blocks AS (
+       SELECT a.leg AS l, b.leg AS r FROM probable_l a
+       JOIN probable_r b ON a.currency = b.currency AND a.basis = b.basis
+       WHERE a.crowd <= $cap AND b.crowd <= $cap
+       UNION
+       SELECT a.leg, b.leg FROM probable_l a
+       JOIN probable_r b ON a.currency = b.currency AND a.basis = b.basis AND a.name = b.name
+       WHERE a.name <> '' AND (a.crowd > $cap OR b.crowd > $cap)
+       UNION
+       SELECT a.leg, b.leg FROM said_l a
+       JOIN said_r b ON a.currency = b.currency AND a.basis = b.basis AND left(a.norm, 6) = left(b.norm, 6)
+       UNION
+       SELECT a.leg, b.leg FROM said_l a
+       JOIN said_r b ON a.currency = b.currency AND a.basis = b.basis AND right(a.norm, 6) = right(b.norm, 6)),
+     near AS (SELECT k.l, k.r, a.id AS left_id, b.id AS right_id, b.ordinal - a.ordinal AS days, a.name AS ours, b.name AS theirs,
+              row_number() OVER (PARTITION BY k.l ORDER BY abs(b.ordinal - a.ordinal), b.id) AS position_l,
+              row_number() OVER (PARTITION BY k.r ORDER BY abs(b.ordinal - a.ordinal), a.id) AS position_r
+              FROM blocks k JOIN probable_l a ON a.leg = k.l JOIN probable_r b ON b.leg = k.r
+              WHERE b.ordinal - a.ordinal BETWEEN -$before AND $after),
+     kept AS (SELECT *, CASE WHEN ours = '' OR theirs = '' THEN -1 WHEN ours = theirs THEN 1000
+                        ELSE (jaro_winkler_similarity(ours, theirs) * 1000)::INTEGER END AS alike
+              FROM near WHERE position_l <= $cap AND position_r <= $cap),
+     told AS (SELECT k.l, k.r,
+              max(CASE WHEN contains(a.norm, b.norm) OR contains(b.norm, a.norm) THEN 2
+                       WHEN least(length(a.norm), length(b.norm)) >= 12 AND levenshtein(a.norm, b.norm) <= 2 THEN 1
+                       ELSE -1 END) AS reference,
+              arg_max(a.norm, (length(a.norm), a.norm)) AS value,
+              arg_max(b.norm, (length(b.norm), b.norm)) AS other
+              FROM kept k JOIN said_l a ON a.leg = k.l JOIN said_r b ON b.leg = k.r GROUP BY k.l, k.r)
+SELECT k.l, k.r, left_id, right_id, k.days::INTEGER AS days, coalesce(t.reference, 0) AS reference,
+       coalesce(t.value, '') AS value, coalesce(t.other, '') AS other,
+       5000
+       + CASE coalesce(t.reference, 0) WHEN 2 THEN 3000 WHEN 1 THEN 2000 WHEN -1 THEN -2500 ELSE 0 END
+       + CASE WHEN k.alike < 0 THEN 0 WHEN k.alike >= 950 THEN 1500 WHEN k.alike >= 880 THEN 1000
+              WHEN k.alike >= 750 THEN 0 ELSE -1500 END
+       + CASE WHEN (k.l IN (SELECT leg FROM said_l)) <> (k.r IN (SELECT leg FROM said_r)) THEN -1000 ELSE 0 END
+       + greatest(0, 1000 - 200 * abs(k.days)) AS score
+FROM kept k LEFT JOIN told t USING (l, r)
+"""
+
+#: Of level 4's edges: the best cost of each leg, and which legs have it twice.
+_TIES = """
+CREATE TABLE ties AS
+WITH best_l AS (SELECT l, min(cost) AS cost FROM probable GROUP BY l),
+     best_r AS (SELECT r, min(cost) AS cost FROM probable GROUP BY r),
+     tied_l AS (SELECT l FROM probable JOIN best_l USING (l, cost) GROUP BY l HAVING count(*) > 1),
+     tied_r AS (SELECT r FROM probable JOIN best_r USING (r, cost) GROUP BY r HAVING count(*) > 1)
+SELECT l, NULL::BIGINT AS r FROM tied_l
+UNION SELECT l, NULL FROM probable JOIN best_l USING (l, cost) SEMI JOIN tied_r USING (r)
+UNION ALL SELECT NULL, r FROM tied_r
+"""
+
+#: What each chosen pair's legs had elsewhere, among all edges.
+_RIVALS = """
+CREATE TABLE rivals AS
+SELECT l, r, min(cost) AS rival_cost, arg_min(rival, (cost, id)) AS rival FROM (
+    SELECT c.l, c.r, e.cost, e.r AS rival, y.id FROM chosen c
+    JOIN probable e ON e.l = c.l AND e.r <> c.r JOIN probable_r y ON y.leg = e.r
+    UNION ALL
+    SELECT c.l, c.r, e.cost, NULL, NULL FROM chosen c JOIN probable e ON e.r = c.r AND e.l <> c.l)
+GROUP BY l, r
+"""
+
+
+def level_4(engine: Engine) -> None:
+    """Amount and day agree, and references or names say more: mostly proposals.
+
+    Decided alone only with a shared reference, from `automatic_bp` on, and far from the next.
+    """
+    con, own = engine.con, engine.own
+    for side in SIDES:
+        con.execute(_LEGS.format(side=side))
+        found = f"SELECT count(*) FROM probable_{side} WHERE crowd > {own.candidates_max}"
+        engine.cap(f"amounts_shared_by_too_many_{side}", engine.number(found))
+    window = own.rule_window
+    con.execute(_EDGES, {"cap": own.candidates_max, "before": window.before, "after": window.after})
+    drop_contradicted(engine, "edges")
+    con.execute(
+        "CREATE TABLE probable AS SELECT l, r, left_id, right_id, 11000 - score AS cost FROM edges"
+        f" WHERE score >= {own.propose_bp - 1_000}"
+    )
+    # Look-alikes that nothing tells apart are nobody's: what is left has one best counterpart.
+    con.execute(_TIES)
+    con.execute(
+        "CREATE OR REPLACE TABLE candidates AS SELECT p.* FROM probable p"
+        " ANTI JOIN (SELECT l FROM ties WHERE l IS NOT NULL) USING (l)"
+        " ANTI JOIN (SELECT r FROM ties WHERE r IS NOT NULL) USING (r)"
+    )
+    engine.choose("candidates")
+    con.execute("INSERT INTO chosen SELECT l, r, cost, NULL, NULL, false FROM alone")
+    _decide(engine)
+    con.execute(
+        "INSERT INTO findings SELECT 'AMBIGUOUS', 'lookalikes', l, NULL, '', NULL, count(*)"
+        " FROM probable WHERE l IN (SELECT l FROM ties) AND l IN (FROM open_l)"
+        f" GROUP BY l HAVING min(cost) <= {11_000 - own.propose_bp}"
+    )
+    engine.drop_closed()
+
+
+def _decide(engine: Engine) -> None:
+    """Proposals, and matches where a reference is shared and nothing else comes near."""
+    con, own = engine.con, engine.own
+    con.execute(_RIVALS)
+    margin = "least(coalesce(v.rival_cost - c.cost, 10000), 10000)"
+    alone = f"e.reference > 0 AND e.score >= {own.automatic_bp} AND {margin} >= {own.margin_bp}"
+    con.execute(
+        f"INSERT INTO decisions {DECIDED[:-1]}, proposed, left_name, right_name) SELECT c.l, c.r, x.id, y.id, x.currency,"
+        " x.basis, y.basis, e.days, 4, 'probable', least(e.score, 9990), '',"
+        " CASE WHEN e.reference > 0 THEN 'reference' ELSE '' END, e.value, e.other,"
+        f" v.rival, {margin}, NOT ({alone}), x.shown, y.shown"
+        " FROM chosen c JOIN edges e USING (l, r) JOIN probable_l x ON x.leg = c.l"
+        " JOIN probable_r y ON y.leg = c.r LEFT JOIN rivals v ON v.l = c.l AND v.r = c.r"
+        f" WHERE NOT c.contested AND e.score >= {own.propose_bp} AND {margin} > 0"
+    )
+    engine.drop_closed()
+
+
+def leftovers(engine: Engine) -> None:
+    """Whatever nothing explains: missing when its time is over, else waiting."""
+    for side, missing, wanted in (
+        ("l", engine.pair.right, True),
+        ("r", engine.pair.left, engine.own.right_breaks),
+    ):
+        legs = "leg, NULL" if side == "l" else "NULL, leg"
+        age = f"{engine.today} - ordinal"
+        late = f"{age} > {engine.own.waiting_days}" if wanted else "false"
+        member = "batch <> '' AND kind <> 'payout'" if side == "l" else "false"
+        source = f"FROM rest_{side} SEMI JOIN open_{side} USING (leg)"
+        engine.con.execute(
+            f"INSERT INTO findings SELECT CASE WHEN {member} THEN 'MISSING_PSP' ELSE "
+            f"'MISSING_{missing.value.upper()}' END, CASE WHEN {member} THEN 'payout_unknown' "
+            f"ELSE 'missing' END, {legs}, batch, basis, {age} {source} WHERE {late}"
+        )
+        engine.con.execute(f"INSERT INTO waiting SELECT {legs} {source} WHERE NOT ({late})")
