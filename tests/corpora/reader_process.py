@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from pardna.formats import registry
+from pardna.formats.archive import Member, members
 from pardna.formats.items import collect
 from pardna.formats.model import Origin, Parsed, Severity, Statement
 from pardna.formats.profile import Profile
+from pardna.formats.recognise import is_archive
 from pardna.formats.streaming import open_stream
 from pardna.runtime.errors import PardnaError
 
@@ -84,6 +86,8 @@ def answer(line: str) -> dict[str, Any]:
                 chosen = Profile.model_validate_json(profile)
                 return figures(collect(*open_stream(file, ORIGIN, chosen)))
         data = Path(name).read_bytes()
+        if is_archive(data[:4]):
+            return {"members": [unpacked(member) for member in members(io.BytesIO(data))]}
         parsed = registry.parse(data, ORIGIN)
         # Streamed or whole, a file says the same.
         if collect(*open_stream(io.BytesIO(data), ORIGIN)) != parsed:
@@ -91,6 +95,14 @@ def answer(line: str) -> dict[str, Any]:
         return figures(parsed)
     except PardnaError as error:
         return {"refused": error.code, "reason": error.detail}
+
+
+def unpacked(member: Member) -> dict[str, Any]:
+    """What one file of an archive says; an archive inside is refused like anything else."""
+    try:
+        return {"name": member.name, **figures(registry.parse(member.data, ORIGIN))}
+    except PardnaError as error:
+        return {"name": member.name, "refused": error.code, "reason": error.detail}
 
 
 def _address_space() -> int:

@@ -19,7 +19,8 @@ from typing import BinaryIO, Protocol
 from pardna.runtime.errors import TooLarge, UnreadableFile
 
 MEMBERS_MAX = 1000
-BYTES_MAX = 256 * 1024 * 1024
+#: In memory, within the 256 MB that reading any file may take.
+BYTES_MAX = 128 * 1024 * 1024
 #: A statement compresses ten to thirty times; a bomb a thousand times.
 RATIO_MAX = 200
 _SMALL = 1024 * 1024
