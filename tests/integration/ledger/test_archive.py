@@ -18,14 +18,16 @@ from pardna.database.migrate import OWNER
 from pardna.ledger.anchor import Anchoring
 from pardna.ledger.archive import Archivist, months_before
 from pardna.ledger.export import export_lines
+from pardna.ledger.model import Basis
 from pardna.ledger.parquet import DuckParquet
+from pardna.ledger.postgres import PostgresBooks
 from pardna.ledger.postgres_archive import PostgresArchive
 from pardna.ledger.postgres_upkeep import PostgresUpkeep
 from pardna.ledger.s3_archive import S3Lake
 from pardna.ledger.upkeep import close_day, keep_minute
 from pardna.ledger.verify import verify_export
 from pardna.runtime.clock import utc_now
-from pardna.runtime.errors import Conflict, NotFound
+from pardna.runtime.errors import Conflict, NotFound, RefusedByRule
 from tests.support.ledger import (
     TENANT,
     age,
@@ -118,6 +120,10 @@ class Old:
             connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(OWNER)))
             connection.execute("SELECT app.enter(%s, 'admin')", (TENANT,))
             connection.execute(statement, parameters)
+
+    def first_id(self) -> Any:
+        """The first journal that was archived."""
+        return rows(self.runtime, "SELECT first_journal FROM ledger.archives")[0][0]
 
     def attached(self) -> list[date]:
         return self.book.attached_months()
@@ -229,6 +235,12 @@ def test_what_needs_archived_journals_says_so(closed: Old) -> None:
             "SELECT * FROM ledger.statement('a', 'JMD', ledger.uuid7_floor(%s), 1::smallint, 9)",
             (inside - timedelta(days=1),),
         )
+    books = PostgresBooks(closed.database.session())
+    with pytest.raises(RefusedByRule, match=r"ledger\.archived"), books.open(TENANT, "me") as book:
+        book.past_balances(inside, Basis.RECORDED)
+    cursor = (str(closed.first_id()), 1)
+    with pytest.raises(RefusedByRule, match=r"ledger\.archived"), books.open(TENANT, "me") as book:
+        book.statement("a", "JMD", cursor)
     # From the beginning: what is archived is carried forward.
     found = rows(
         closed.runtime, "SELECT key, balance_minor FROM ledger.statement('a','JMD',null,null,9)"

@@ -122,6 +122,7 @@ class Refusal(StrEnum):
     ZERO_AMOUNT = "zero_amount"
     UNKNOWN_JOURNAL = "unknown_journal"
     ALREADY_REVERSED = "already_reversed"
+    ARCHIVED = "archived"
     BATCH_REFUSED = "batch_refused"
     OVERFLOW = "overflow"
 

@@ -35,7 +35,7 @@ from pardna.ledger.model import (
     TrialBalance,
 )
 from pardna.ledger.ports import Book, LedgerRaced
-from pardna.runtime.errors import InvalidInput, TooLarge
+from pardna.runtime.errors import InvalidInput, RefusedByRule, TooLarge
 from pardna.transactions.model import Transaction, from_dict
 
 #: Journals in one call of ``ledger.post``; larger batches are cut, and stay one transaction.
@@ -110,10 +110,9 @@ class PostgresBook:
         limit: int | None = None,
     ) -> list[PastBalance]:
         """See LedgerBook."""
-        rows = self._connection.execute(
-            _PAST_BALANCES,
-            _page(prefix, after, limit) | {"moment": moment, "basis": basis.value},
-        )
+        asked = _page(prefix, after, limit) | {"moment": moment, "basis": basis.value}
+        with _refusing_archived():
+            rows = self._connection.execute(_PAST_BALANCES, asked)
         return [
             PastBalance(code, cur, AccountType(type_), total) for code, cur, type_, total in rows
         ]
@@ -135,7 +134,7 @@ class PostgresBook:
     ) -> list[StatementLine]:
         """See LedgerBook."""
         journal_id, line = cursor or (None, None)
-        with self._connection.cursor(row_factory=dict_row) as rows:
+        with self._connection.cursor(row_factory=dict_row) as rows, _refusing_archived():
             rows.execute(
                 "SELECT * FROM ledger.statement(%s, %s, %s::uuid, %s::smallint, %s)",
                 (account, currency, journal_id, line, limit),
@@ -231,6 +230,15 @@ class PostgresBooks:
         """See Books."""
         with self._database.transaction(tenant_id, principal) as connection:
             yield PostgresBook(connection)
+
+
+@contextmanager
+def _refusing_archived() -> Iterator[None]:
+    """An answer that would need archived months is RefusedByRule (``ledger.archived``)."""
+    try:
+        yield
+    except psycopg.errors.ObjectNotInPrerequisiteState as error:
+        raise RefusedByRule("ledger.archived", error.diag.message_primary or "archived") from None
 
 
 def _page(prefix: str, after: tuple[str, str] | None, limit: int | None) -> dict[str, Any]:

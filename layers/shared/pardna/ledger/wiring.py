@@ -17,8 +17,6 @@ from pardna.runtime.settings import settings
 
 if TYPE_CHECKING:
     from pardna.ledger.deliveries import PostDelivery
-
-if TYPE_CHECKING:
     from pardna.ledger.postgres_archive import PostgresArchive
 
 
