@@ -45,6 +45,8 @@ from pardna.runtime.errors import InvalidInput, TooLarge, UnreadableFile
 from pardna.transactions.model import Counterparty, Kind, Side, Transaction
 
 BUFFERED = 1000
+# An enumeration's members are looked up slowly, and here once for each row.
+_BANK, _FEE, _TRANSFER = Side.BANK, Kind.FEE, Kind.TRANSFER
 _ROOTS = {
     "BkToCstmrStmt": "camt.053",
     "BkToCstmrAcctRpt": "camt.052",
@@ -239,8 +241,8 @@ class _Report:
                     tenant_id=self.origin.tenant_id,
                     source=self.origin.source(self.account),
                     external_id=f"{entry_id}/{number}" if parts else entry_id,
-                    side=Side.BANK,
-                    kind=Kind.FEE if of.said.fee else Kind.TRANSFER,
+                    side=_BANK,
+                    kind=_FEE if of.said.fee else _TRANSFER,
                     amount_minor=part,
                     currency=self.currency,
                     occurred_at=booked,

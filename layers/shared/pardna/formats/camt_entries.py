@@ -8,16 +8,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from functools import lru_cache
 from typing import Any
 
-from pardna.formats.text import clean, found_in, given, references
+from pardna.formats.text import clean, found_in, given
 from pardna.money.model import minor_from_text
 from pardna.transactions.model import Reference, Strength
 
 #: (text, currency attribute, children by local name)
 Node = tuple[str, str, dict[str, list[Any]]]
+Children = dict[str, list[Any]]
 Path = tuple[str, ...]
-_EMPTY: Node = ("", "", {})
+_NONE: Children = {}
+# An enumeration's members are looked up slowly, and here once for each row.
+_STRONG, _WEAK = Strength.STRONG, Strength.WEAK
+_EMPTY: Node = ("", "", _NONE)
+#: Names without their namespace; a file has a few dozen, and who invents more gets no cache.
+_LOCAL: dict[str, str] = {}
+_LOCAL_MAX = 2_000
 _FEE_FAMILIES = frozenset({"CHRG", "FEES", "COMM"})
 #: Announced, not booked: no money has moved yet, and the booking comes as an entry of its own.
 _NOT_BOOKED = frozenset({"PDNG", "FUTR"})
@@ -26,18 +34,63 @@ _AMOUNTS: tuple[Path, ...] = (
     ("AmtDtls", "TxAmt", "Amt"),
     ("AmtDtls", "InstdAmt", "Amt"),
 )
-_BOOKED: tuple[Path, ...] = (("BookgDt", "DtTm"), ("BookgDt", "Dt"))
-_VALUE: tuple[Path, ...] = (("ValDt", "Dt"), ("ValDt", "DtTm"))
+_OTHERS = ("InstrId", "TxId", "ClrSysRef", "MndtId", "UETR")
 
 
 def node(element: Any) -> Node:
-    """An element and all below it, names without namespaces."""
-    kids: dict[str, list[Any]] = {}
-    for child in element:
-        tag = child.tag
-        if isinstance(tag, str):
-            kids.setdefault(tag[tag.rfind("}") + 1 :], []).append(node(child))
-    return (element.text or "").strip(), element.get("Ccy") or "", kids
+    """An element and all below it, names without namespaces.
+
+    One walk in the order of the document, without recursion: `waiting` says of how many children each
+    ancestor still waits.
+    """
+    kids: Children = {}
+    top: Node = (_stripped(element.text), element.get("Ccy") or "", kids)
+    ancestors: list[tuple[Children, int]] = []
+    waiting = len(element)
+    walk = element.iter()
+    next(walk)
+    for child in walk:
+        while not waiting:
+            kids, waiting = ancestors.pop()
+        waiting -= 1
+        tag, value, count = child.tag, child.text, len(child)
+        name = _LOCAL.get(tag) or _local(tag)
+        own: Children = {} if count else _NONE
+        currency = child.get("Ccy") or "" if name.endswith("Amt") else ""
+        entry = (value.strip() if value else "", currency, own)
+        if name in kids:
+            kids[name].append(entry)
+        else:
+            kids[name] = [entry]
+        if count:
+            ancestors.append((kids, waiting))
+            kids, waiting = own, count
+    return top
+
+
+def _stripped(value: str | None) -> str:
+    return value.strip() if value else ""
+
+
+def _local(tag: Any) -> str:
+    if not isinstance(tag, str):  # a comment or an instruction
+        return ""
+    name = tag[tag.rfind("}") + 1 :]
+    if len(_LOCAL) < _LOCAL_MAX:
+        _LOCAL[tag] = name
+    return name
+
+
+def leaf(kids: Children, name: str) -> str:
+    """The text of the first child of a name."""
+    found = kids.get(name)
+    return found[0][0] if found else ""
+
+
+def below(kids: Children, name: str) -> Children:
+    """The children of the first child of a name."""
+    found = kids.get(name)
+    return found[0][2] if found else _NONE
 
 
 def find(start: Node, path: Path) -> Node | None:
@@ -95,56 +148,61 @@ class Entry:
 def entry(element: Any, position: str) -> Entry:
     """Take down one Ntry."""
     whole = node(element)
-    amount = find(whole, ("Amt",)) or _EMPTY
-    credit = text(whole, ("CdtDbtInd",)) != "DBIT"
-    code = text(whole, ("BkTxCd", "Domn", "Fmly", "SubFmlyCd"))
+    kids = whole[2]
+    amount = kids["Amt"][0] if "Amt" in kids else _EMPTY
+    credit = leaf(kids, "CdtDbtInd") != "DBIT"
+    booked, value = below(kids, "BookgDt"), below(kids, "ValDt")
+    status = kids["Sts"][0] if "Sts" in kids else _EMPTY
+    code = text(whole, ("BkTxCd", "Domn", "Fmly", "SubFmlyCd")) if "BkTxCd" in kids else ""
     return Entry(
         position=position,
         amount=amount[0],
         currency=amount[1],
         credit=credit,
-        booked=moment(text(whole, *_BOOKED)),
-        value_day=day(text(whole, *_VALUE)),
+        booked=moment(leaf(booked, "DtTm") or leaf(booked, "Dt")),
+        value_day=day(leaf(value, "Dt") or leaf(value, "DtTm")),
         said=Texts(
-            bank_reference=given(text(whole, ("AcctSvcrRef",))) or given(text(whole, ("NtryRef",))),
-            description=clean(text(whole, ("AddtlNtryInf",))),
+            bank_reference=given(leaf(kids, "AcctSvcrRef")) or given(leaf(kids, "NtryRef")),
+            description=clean(leaf(kids, "AddtlNtryInf")) if "AddtlNtryInf" in kids else "",
             fee=code in _FEE_FAMILIES,
         ),
         details=[
             _detail(d, credit)
-            for group in whole[2].get("NtryDtls", ())
+            for group in kids.get("NtryDtls", ())
             for d in group[2].get("TxDtls", ())
         ],
-        pending=text(whole, ("Sts", "Cd"), ("Sts",)) in _NOT_BOOKED,
+        pending=(leaf(status[2], "Cd") or status[0]) in _NOT_BOOKED,
     )
 
 
 def _detail(detail: Node, entry_credit: bool) -> Texts:
-    amount = next((f for path in _AMOUNTS if (f := find(detail, path)) is not None), None)
-    indicator = text(detail, ("CdtDbtInd",))
+    kids = detail[2]
+    amount = None
+    if "Amt" in kids or "AmtDtls" in kids:
+        amount = next((f for path in _AMOUNTS if (f := find(detail, path)) is not None), None)
+    indicator = leaf(kids, "CdtDbtInd")
     credit = entry_credit if not indicator else indicator != "DBIT"
-    remitted = find(detail, ("RmtInf",)) or _EMPTY
-    lines = [u[0] for u in remitted[2].get("Ustrd", ())]
-    creditor = next(
-        (r for s in remitted[2].get("Strd", ()) if (r := text(s, ("CdtrRefInf", "Ref")))), ""
-    )
+    remitted = below(kids, "RmtInf")
+    lines = [u[0] for u in remitted.get("Ustrd", ())]
+    creditor = ""
+    if "Strd" in remitted:
+        creditor = next((r for s in remitted["Strd"] if (r := text(s, ("CdtrRefInf", "Ref")))), "")
     other = "Dbtr" if credit else "Cdtr"
-    parties = find(detail, ("RltdPties",)) or _EMPTY
-    refs = find(detail, ("Refs",)) or _EMPTY
-    account = f"{other}Acct"
+    parties = below(kids, "RltdPties")
+    party = below(parties, other)
+    refs = below(kids, "Refs")
+    account = below(below(parties, f"{other}Acct"), "Id")
     return Texts(
         amount="" if amount is None else amount[0],
         currency="" if amount is None else amount[1],
         credit=None if not indicator else credit,
-        end_to_end=text(refs, ("EndToEndId",)),
-        bank_reference=given(text(refs, ("AcctSvcrRef",))),
-        other_references=tuple(
-            text(refs, (n,)) for n in ("InstrId", "TxId", "ClrSysRef", "MndtId", "UETR")
-        ),
+        end_to_end=leaf(refs, "EndToEndId"),
+        bank_reference=given(leaf(refs, "AcctSvcrRef")),
+        other_references=tuple(refs[n][0][0] for n in _OTHERS if n in refs),
         creditor_reference=creditor,
-        description=clean(" ".join(lines) or text(detail, ("AddtlTxInf",))),
-        name=clean(text(parties, (other, "Nm"), (other, "Pty", "Nm"))),
-        account=clean(text(parties, (account, "Id", "IBAN"), (account, "Id", "Othr", "Id"))),
+        description=clean(" ".join(lines) or leaf(kids, "AddtlTxInf")),
+        name=clean(leaf(party, "Nm") or leaf(below(party, "Pty"), "Nm")),
+        account=clean(leaf(account, "IBAN") or leaf(below(account, "Othr"), "Id")),
     )
 
 
@@ -167,16 +225,19 @@ def joined(said: Texts, detail: Texts) -> Texts:
 def references_of(texts: Texts) -> set[Reference]:
     """All references, as fields and as found in the texts."""
     others = [r for r in texts.other_references if r]
-    searched = " ".join((texts.description, texts.creditor_reference, *others))
-    found = references(
-        [
-            ("end_to_end", texts.end_to_end, Strength.STRONG),
-            ("bank_reference", texts.bank_reference, Strength.WEAK),
-            ("payment_reference", texts.creditor_reference, Strength.WEAK),
-            *(("bank_reference", r, Strength.WEAK) for r in others),
-        ]
-    )
-    return found | found_in(f"{searched} {texts.end_to_end}", wrapped=searched.replace(" ", ""))
+    searched = texts.description
+    if others or texts.creditor_reference:
+        searched = " ".join((searched, texts.creditor_reference, *others))
+    found = found_in(f"{searched} {texts.end_to_end}", wrapped=searched.replace(" ", ""))
+    for kind, value, strength in (
+        ("end_to_end", texts.end_to_end, _STRONG),
+        ("bank_reference", texts.bank_reference, _WEAK),
+        ("payment_reference", texts.creditor_reference, _WEAK),
+        *(("bank_reference", r, _WEAK) for r in others),
+    ):
+        if value and (reference := given(value)):
+            found.add(Reference(kind, reference, strength))
+    return found
 
 
 def members(of: Entry, amount_minor: int, currency: str) -> list[tuple[int, Texts]]:
@@ -204,6 +265,7 @@ def signed(amount: str, credit: bool, currency: str) -> int:
     return minor if credit else -minor
 
 
+@lru_cache(maxsize=4096)
 def moment(value: str) -> datetime | None:
     """An instant in UTC; a date is its first moment, a time without zone is taken as UTC."""
     if not value:
@@ -223,6 +285,7 @@ def midnight(of: date | None) -> datetime | None:
     return None if of is None else datetime.combine(of, time(), UTC)
 
 
+@lru_cache(maxsize=4096)
 def day(value: str) -> date | None:
     """A day from the beginning of ISO 8601 text."""
     try:

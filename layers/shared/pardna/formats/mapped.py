@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -55,7 +55,9 @@ class Mapper:
         self.credits = 0
         self.skips = [(s.column, {v.strip().upper() for v in s.values}) for s in profile.skip]
         self.kinds = {k.strip().upper(): v for k, v in profile.kinds.values.items()}
-        self.zone = ZoneInfo(profile.dates.zone)
+        formats = profile.dates.formats
+        self.timed = any("%H" in f or "%I" in f for f in formats)
+        self.zone: tzinfo = UTC if profile.dates.zone == "UTC" else ZoneInfo(profile.dates.zone)
 
     def state(self, marked: Marked, cell: Cell) -> None:
         """Take down what a marked line states."""
@@ -67,8 +69,9 @@ class Mapper:
     def row(self, cell: Cell, position: str) -> Iterator[Item]:
         """What one row says."""
         self.rows += 1
-        if any(cell(column).strip().upper() in values for column, values in self.skips):
-            return
+        for column, values in self.skips:
+            if cell(column).strip().upper() in values:
+                return
         if self._repeated(cell):
             # Two rows of one id would be two versions of one movement, and money would vanish.
             yield Problem("row.repeated", position, "its id came before in this file", "id")
@@ -197,12 +200,13 @@ class Mapper:
         moment = _read_date(written, dates.formats)
         if moment is None:
             raise InvalidInput("row.date", "the date is none in the profile's formats")
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=self.zone)
-        if not any("%H" in f or "%I" in f for f in dates.formats):
-            # A date alone keeps its day, whatever the zone.
-            aware = moment.replace(tzinfo=UTC)
+        # A date alone keeps its day, whatever the zone.
+        zone = self.zone if self.timed else UTC
+        aware = moment if self.timed and moment.tzinfo else moment.replace(tzinfo=zone)
         value = _read_date(cell(dates.value).strip(), dates.formats) if dates.value else None
-        return aware.astimezone(UTC), None if value is None else value.date()
+        if aware.tzinfo is not UTC:
+            aware = aware.astimezone(UTC)
+        return aware, None if value is None else value.date()
 
     def _identity(
         self, cell: Cell, account: _Account, day: date, amount: int, texts: tuple[str, str]

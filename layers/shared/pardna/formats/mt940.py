@@ -20,6 +20,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
+from functools import lru_cache
 from typing import BinaryIO
 
 from pardna.formats.items import Item, collect
@@ -100,7 +101,9 @@ def _statements(file: BinaryIO) -> Iterator[list[_Field]]:
                 yield current
                 current = []
             current.append((tag, value, number))
-        elif line.strip() in ("-", "-}") or line.startswith("{1:"):
+        elif line.startswith(("-", " ", "\t", "{1:")) and (
+            line.strip() in ("-", "-}") or line.startswith("{1:")
+        ):
             # The end of a message. What follows without a tag belongs to nobody.
             if current:
                 current.append(("", "", number))
@@ -115,6 +118,9 @@ def _statements(file: BinaryIO) -> Iterator[list[_Field]]:
 def _lines(file: BinaryIO) -> Iterator[tuple[int, str]]:
     """Lines, with what follows a message's envelope on a line of its own."""
     for number, line in numbered_lines(file):
+        if "{4:" not in line:
+            yield number, line
+            continue
         for part in line.split("{4:"):
             yield number, part
 
@@ -151,7 +157,7 @@ class _Reader:
             self.last[tag[:2]] = value
             if tag in ("90C", "90D"):
                 self.sums[tag] = value
-            if re.search(r"\n-", value.rstrip("-} \n")):
+            if "\n-" in value and "\n-" in value.rstrip("-} \n"):
                 reason = "a line begins with a hyphen, which ends a message"
                 where = f"{position} line {line}"
                 self._problem("mt940.line", where, reason, tag, Severity.WARNING)
@@ -311,7 +317,7 @@ class _Reader:
                 *(("bank_reference", r, Strength.WEAK) for r in said.other_references),
             ]
         )
-        searched = " ".join((customer, more, said.description, said.end_to_end))
+        searched = " ".join(filter(None, (customer, more, said.description, said.end_to_end)))
         return Transaction(
             tenant_id=self.origin.tenant_id,
             source=self.origin.source(account),
@@ -342,14 +348,18 @@ def _balance(match: re.Match[str] | None, currency: str) -> int | None:
 
 def _minor(text: str, currency: str) -> int:
     """Minor units of ``1234,5``; a point is the decimal one only where there is no comma."""
-    text = text.replace(" ", "")
+    if " " in text:
+        text = text.replace(" ", "")
     if "," in text:
-        text = text.replace(".", "").replace(",", ".")
+        if "." in text:
+            text = text.replace(".", "")
+        text = text.replace(",", ".")
     return minor_from_text(
         text if text[0] != "." else f"0{text}", currency if _known(currency) else "EUR"
     )
 
 
+@lru_cache(maxsize=256)
 def _known(currency: str) -> bool:
     """Whether ISO 4217 lists the currency today; others are shown in hundredths."""
     try:
@@ -359,6 +369,7 @@ def _known(currency: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=4096)
 def _date(text: str) -> date | None:
     """YYMMDD; two-digit years from 80 on are of the last century."""
     try:
@@ -368,6 +379,7 @@ def _date(text: str) -> date | None:
         return None
 
 
+@lru_cache(maxsize=4096)
 def _entry_day(text: str, value_day: date) -> date:
     """MMDD in the year that brings it closest to the value date; absent, the value date."""
     if not text.strip():

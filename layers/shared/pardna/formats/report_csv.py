@@ -29,6 +29,7 @@ def rows(file: BinaryIO, needed: frozenset[str]) -> Iterator[tuple[str, Row] | P
         if missing:
             listed = ", ".join(sorted(missing))
             raise UnreadableFile("report.columns", f"the report lacks {listed}"[:400])
+        unique = len(set(names)) == len(names)
         for cells in reader:
             if not any(cells):
                 continue
@@ -37,7 +38,10 @@ def rows(file: BinaryIO, needed: frozenset[str]) -> Iterator[tuple[str, Row] | P
                 reason = f"it has {len(cells)} cells where the headings have {len(names)}"
                 yield Problem("row.cells", position, reason)
                 continue
-            yield position, dict(reversed(list(zip(names, cells, strict=True))))
+            if unique:
+                yield position, dict(zip(names, cells, strict=True))
+            else:
+                yield position, dict(reversed(list(zip(names, cells, strict=True))))
     except csv.Error:
         raise UnreadableFile("csv.malformed", "this is not CSV") from None
     except UnicodeError:

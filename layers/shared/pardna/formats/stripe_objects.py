@@ -78,9 +78,13 @@ def kind_of(category: str) -> Kind:
 
 def identifier(value: Any) -> str:
     """The id of an object that is given as its id or, expanded, whole; empty for none."""
-    text = value.get("id") if isinstance(value, Mapping) else value
-    if text in (None, ""):
+    if not value:
         return ""
+    text = value
+    if not isinstance(value, str) and isinstance(value, Mapping):
+        text = value.get("id")
+        if text in (None, ""):
+            return ""
     if not isinstance(text, str) or not _ID.fullmatch(text):
         raise InvalidInput("stripe.id", "an id is not one")
     return text
@@ -110,7 +114,7 @@ def charge_references(
     charge_id: str, intent_id: str, metadata: Any, *, strength: Strength = STRONG
 ) -> set[Reference]:
     """What leads to a charge: on the charge itself strong, on what follows from it weak."""
-    own = metadata if isinstance(metadata, Mapping) else {}
+    own = metadata if isinstance(metadata, dict | Mapping) else {}
     return references(
         [
             ("charge", charge_id, strength),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import BinaryIO
 
 from pardna.formats.items import Item, collect
@@ -23,6 +24,7 @@ from pardna.transactions.model import Kind, Side, Strength, Transaction
 
 FORMAT = "stripe.payout_report"
 BYTES_MAX = 256 * 1024 * 1024
+_UTC = {"created": "created_utc", "available_on": "available_on_utc"}
 NEEDED = frozenset(
     {"automatic_payout_id", "balance_transaction_id", "currency", "gross", "fee", "net", "reporting_category"}
 )  # fmt: skip
@@ -46,7 +48,11 @@ def stream(file: BinaryIO, origin: Origin) -> Iterator[Item]:
 
 def _one(row: Mapping[str, str], origin: Origin, position: str) -> Transaction:
     currency, category = row["currency"].upper(), row["reporting_category"]
-    gross, fee, net = (minor_from_text(row[name], currency) for name in ("gross", "fee", "net"))
+    gross, fee, net = (
+        minor_from_text(row["gross"], currency),
+        minor_from_text(row["fee"], currency),
+        minor_from_text(row["net"], currency),
+    )
     source_id = identifier(row.get("source_id"))
     kind = kind_of(category)
     metadata = {"contribution_id": row.get("payment_metadata[contribution_id]", "")}
@@ -83,13 +89,20 @@ def _one(row: Mapping[str, str], origin: Origin, position: str) -> Transaction:
 
 
 def _moment(row: Mapping[str, str], name: str) -> datetime:
-    text = row.get(f"{name}_utc") or row.get(name) or ""
+    found = _instant(row.get(_UTC[name]) or row.get(name) or "")
+    if found is None:
+        raise InvalidInput("row.time", f"{name} is not a time")
+    return found
+
+
+@lru_cache(maxsize=8192)
+def _instant(text: str) -> datetime | None:
     try:
         read_as = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise InvalidInput("row.time", f"{name} is not a time") from None
+        return None
     return (read_as if read_as.tzinfo else read_as.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def _day(row: Mapping[str, str], name: str) -> date | None:
-    return _moment(row, name).date() if row.get(f"{name}_utc") or row.get(name) else None
+    return _moment(row, name).date() if row.get(_UTC[name]) or row.get(name) else None

@@ -6,7 +6,7 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from pardna.transactions.model import REFERENCES_MAX, TEXT_MAX, Reference, Strength, in_order
 
@@ -20,7 +20,7 @@ _PAYMENT_REFERENCE = re.compile(
     re.IGNORECASE,
 )
 # A processor's payout: its id, or the trace that it gives to the bank.
-_MAYBE = re.compile(r"PDN|PO|STR|po_", re.IGNORECASE)
+_WEAK = Strength.WEAK
 _PAYOUT = re.compile(
     r"(?<![0-9A-Za-z_])(po_[0-9A-Za-z]{8,64}|STR[0-9A-Z]{12}|PO(?=[A-Z]*\d)[0-9A-Z]{8,14})"
     r"(?![0-9A-Za-z])"
@@ -42,7 +42,8 @@ def clean(text: str | None, length: int = TEXT_MAX) -> str:
 def given(text: str | None) -> str:
     """A reference, or nothing when the bank wrote that there is none."""
     value = clean(text, 200)
-    return "" if value.upper() in _NO_REFERENCE else value
+    # The longest of them has fourteen characters.
+    return "" if len(value) < 15 and value.upper() in _NO_REFERENCE else value
 
 
 def found_in(text: str, *, wrapped: str = "") -> set[Reference]:
@@ -53,14 +54,31 @@ def found_in(text: str, *, wrapped: str = "") -> set[Reference]:
     """
     found = set[Reference]()
     for candidate in (text,) if wrapped in ("", text) else (text, wrapped):
-        if not _MAYBE.search(candidate):
-            continue
-        for match in _PAYMENT_REFERENCE.finditer(candidate):
-            hand, round_number, member = (part.upper() for part in match.groups())
-            found.add(Reference("payment_reference", f"PDN-{hand}-R{round_number}-{member}"))
-        for match in _PAYOUT.finditer(candidate):
-            found.add(Reference("payout", match.group(1)))
+        capitals = candidate.upper()
+        if len(capitals) == len(candidate):
+            payments = _from(_PAYMENT_REFERENCE, candidate, capitals, "PDN")
+        else:  # a letter became two (ß), so that places differ
+            payments = _PAYMENT_REFERENCE.finditer(candidate)
+        for match in payments:
+            hand, round_number, member = match.groups()
+            named = f"PDN-{hand}-R{round_number}-{member}".upper()
+            found.add(Reference("payment_reference", named, _WEAK))
+        for beginning in ("po_", "STR", "PO"):
+            for match in _from(_PAYOUT, candidate, candidate, beginning):
+                found.add(Reference("payout", match.group(1), _WEAK))
     return found
+
+
+def _from(
+    pattern: re.Pattern[str], text: str, searched: str, beginning: str
+) -> Iterator[re.Match[str]]:
+    """Matches of a pattern that begins so. Most texts have none, which `find` sees at once."""
+    at = searched.find(beginning)
+    while at >= 0:
+        match = pattern.match(text, at)
+        if match is not None:
+            yield match
+        at = searched.find(beginning, at + 1)
 
 
 def references(pairs: Iterable[tuple[str, str | None, Strength]]) -> set[Reference]:

@@ -102,6 +102,7 @@ def _refuse_document_type(element: Any) -> None:
 def release(element: Any) -> None:
     """Forget an element that has been read, and its siblings before it that were read too."""
     element.clear()
-    parent = element.getparent()
-    while element.getprevious() is not None and local(element.getprevious()) == local(element):
-        del parent[0 if parent[0] is element.getprevious() else parent.index(element) - 1]
+    before = element.getprevious()
+    while before is not None and before.tag == element.tag:
+        element.getparent().remove(before)
+        before = element.getprevious()

@@ -74,6 +74,10 @@ class Reference:
     value: str
     strength: Strength = Strength.WEAK
 
+    def __hash__(self) -> int:
+        # Values hardly ever agree, and a text remembers its hash.
+        return hash(self.value)
+
 
 @dataclass(frozen=True, slots=True)
 class Counterparty:
