@@ -147,8 +147,11 @@ class Desk(Protocol):
         """Write changes with the deed; False when any of them has lost."""
         ...
 
-    def commit(self, match: Match, deed: Deed, *changes: Change) -> Committed:
-        """Commit a match with the deed and changes, all or none."""
+    def commit(
+        self, match: Match, deed: Deed, *changes: Change, confirms: bool = False
+    ) -> Committed:
+        """Commit a match with the deed and changes, all or none; with `confirms`, only while it is
+        a proposal."""
         ...
 
     def unmatch(

@@ -14,10 +14,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from pynamodb.expressions.condition import Condition
 from pynamodb.transactions import TransactWrite
 
 from pardna.matching.acts import Act, Deed
-from pardna.matching.dynamodb_groups import Also, GroupCommits
+from pardna.matching.dynamodb_groups import Also, GroupCommits, Hand
 from pardna.matching.dynamodb_table import (
     ATTEMPTS,
     Lost,
@@ -183,36 +184,43 @@ class DynamoMatchState:
 
     # ---------------------------------------------------------------- commits
 
-    def commit(self, match: Match, deed: Deed | None = None, also: Also | None = None) -> Committed:
+    def commit(
+        self,
+        match: Match,
+        deed: Deed | None = None,
+        also: Also | None = None,
+        *,
+        confirms: bool = False,
+    ) -> Committed:
         """See `MatchState`. With a `deed` a person commits: it is written along, and lifts an
-        earlier refusal of the same legs. `also` is written in the same transaction."""
+        earlier refusal of the same legs; who `confirms` does so only while it is a proposal. `also`
+        is written in the same transaction."""
+        hand = Hand(deed is not None, confirms)
 
         def more(writing: TransactWrite) -> None:
             self._tell(writing, match, deed)
             if also is not None:
                 also(writing)
 
-        outcome = self._commit(match, more, by_hand=deed is not None)
+        outcome = self._commit(match, more, hand)
         if outcome is Committed.LOST and self._finish_unmatching(match):
-            outcome = self._commit(match, more, by_hand=deed is not None)
+            outcome = self._commit(match, more, hand)
         return outcome
 
-    def _commit(self, match: Match, also: Also, *, by_hand: bool) -> Committed:
+    def _commit(self, match: Match, also: Also, hand: Hand) -> Committed:
         if match.status is Status.COMMITTED and len(match.members) > self._groups.chunk_legs:
-            return self._groups.commit(match, also, by_hand=by_hand)
+            return self._groups.commit(match, also, hand)
         try:
-            self._table.transact(lambda w: self._commit_small(w, match, also, by_hand=by_hand))
+            self._table.transact(lambda w: self._commit_small(w, match, also, hand))
         except Lost:
             head = self._table.get(keys.match(match.tenant_id, match.match_id))
             if head is not None and head.status == match.status.value:
                 return Committed.BEFORE
-            refused = head is not None and head.refused_by and not by_hand
+            refused = head is not None and head.refused_by and not hand.by_person
             return Committed.REFUSED if refused else Committed.LOST
         return Committed.NOW
 
-    def _commit_small(
-        self, writing: TransactWrite, match: Match, also: Also, *, by_hand: bool
-    ) -> None:
+    def _commit_small(self, writing: TransactWrite, match: Match, also: Also, hand: Hand) -> None:
         item, identifier = self._table.item, match.match_id
         takes = match.status is Status.COMMITTED
         for leg in match.members:
@@ -226,8 +234,10 @@ class DynamoMatchState:
         settled = [Status.ABANDONED.value]
         if takes:
             settled += [Status.UNMATCHED.value, Status.PROPOSED.value, Status.REJECTED.value]
-        free = item.status.is_in(*settled)
-        if by_hand:
+        free: Condition = item.status.is_in(*settled)
+        if hand.confirms:
+            free = item.status == Status.PROPOSED.value
+        elif hand.by_person:
             values["refused_by"] = None
         else:
             free &= item.refused_by.does_not_exist()
@@ -235,7 +245,7 @@ class DynamoMatchState:
         writing.update(
             item(*keys.match(match.tenant_id, identifier)),
             actions=[*self._table.set_of(values), item.version.set(number)],
-            condition=item.pk.does_not_exist() | free,
+            condition=free if hand.confirms else item.pk.does_not_exist() | free,
         )
         also(writing)
 
@@ -416,7 +426,7 @@ class DynamoMatchState:
     ) -> Iterator[str]:
         """See `MatchReader`."""
         item = self._table.item
-        after: Any = item.listing.list_sk >= iso(since) if since else None
+        after: Any = item.list_sk >= iso(since) if since else None
         for shard in range(keys.WRITE_SHARDS):
             partition = match_listing_shard(tenant_id, status, shard)
             for found in item.listing.query(partition, range_key_condition=after):
@@ -429,7 +439,7 @@ class DynamoMatchState:
         item, found = self._table.item, list[StoredMatch]()
         first, position = after
         for shard in range(first, keys.WRITE_SHARDS):
-            later: Any = item.listing.list_sk > position if position else None
+            later: Any = item.list_sk > position if position else None
             partition = match_listing_shard(tenant_id, status, shard)
             for one in item.listing.query(partition, later, limit=limit + 1 - len(found)):
                 if len(found) == limit:

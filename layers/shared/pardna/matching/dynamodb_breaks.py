@@ -39,7 +39,7 @@ class DynamoBreakBook:
     def after(self, tenant_id: str, status: str, position: str) -> Iterator[tuple[str, Break]]:
         """See `BreakBook`."""
         listing = self._table.item.listing
-        later: Any = listing.list_sk > position if position else None
+        later: Any = self._table.item.list_sk > position if position else None
         for item in listing.query(keys.listing(tenant_id, "break", status), later):
             yield item.list_sk or "", break_of(item)
 

@@ -72,9 +72,11 @@ class DynamoDesk:
             return False
         return True
 
-    def commit(self, match: Match, deed: Deed, *changes: Change) -> Committed:
+    def commit(
+        self, match: Match, deed: Deed, *changes: Change, confirms: bool = False
+    ) -> Committed:
         """See `Desk`."""
-        return self._state.commit(match, deed, self._changes(changes))
+        return self._state.commit(match, deed, self._changes(changes), confirms=confirms)
 
     def unmatch(
         self, tenant_id: str, match_id: str, deed: Deed, *changes: Change, refuse: bool = True
@@ -129,7 +131,7 @@ class DynamoDesk:
             newer: Any = item.sk > after if after else None
             found = list(item.query(partition, newer, consistent_read=True, limit=limit + 1))
         else:
-            newer = item.listing.list_sk > after if after else None
+            newer = item.list_sk > after if after else None
             partition = keys.listing(tenant_id, "act", subject)
             found = list(item.listing.query(partition, newer, limit=limit + 1))
         page = found[:limit]

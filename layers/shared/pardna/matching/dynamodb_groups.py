@@ -11,6 +11,7 @@ opens anything) and frees its legs, or, if the flip had happened, finishes the t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from pynamodb.expressions.condition import Condition
 from pynamodb.transactions import TransactWrite
@@ -29,6 +30,14 @@ GROUP_MAX = 31
 Also = Callable[[TransactWrite], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """Whose hand commits: a machine's, or a person's, perhaps one who `confirms` a proposal."""
+
+    by_person: bool = False
+    confirms: bool = False
+
+
 class GroupCommits:
     """Commits of more legs than a transaction takes, and what is left of those that died."""
 
@@ -44,22 +53,24 @@ class GroupCommits:
         """An id that nothing else has."""
         return self._ids()
 
-    def commit(self, match: Match, also: Also, *, by_hand: bool) -> Committed:
+    def commit(self, match: Match, also: Also, hand: Hand) -> Committed:
         """Take in chunks under the match id, then flip the header; see the module's first lines.
 
-        `also` is written with the flip. What a person refused is committed `by_hand` only.
+        `also` is written with the flip. What a person refused is committed by a person only.
         """
         identifier, token = match.match_id, self._ids()
         head = self._table.get(keys.match(match.tenant_id, identifier))
         if head is not None and head.status == Status.COMMITTED.value:
             return Committed.BEFORE
-        if head is not None and head.refused_by and not by_hand:
+        if head is not None and head.refused_by and not hand.by_person:
             return Committed.REFUSED
+        if hand.confirms and (head is None or head.status != Status.PROPOSED.value):
+            return Committed.LOST
         version = int(head.version or 0) if head else 0
         if head is None or head.status != Status.CLAIMING.value:
             version += 1
         try:
-            self._write_head(match, version, token, head, by_hand=by_hand)
+            self._write_head(match, version, token, head, hand)
             for start in range(0, len(match.members), self.chunk_legs):
                 chunk = match.members[start : start + self.chunk_legs]
                 self._table.transact(lambda w, c=chunk: self._take_chunk(w, match, c, token))  # type: ignore[misc]
@@ -71,7 +82,7 @@ class GroupCommits:
         return Committed.NOW
 
     def _write_head(
-        self, match: Match, version: int, token: str, seen: Item | None, *, by_hand: bool
+        self, match: Match, version: int, token: str, seen: Item | None, hand: Hand
     ) -> None:
         item = self._table.item
         values = header_attributes(match, version, self._clock())
@@ -80,7 +91,7 @@ class GroupCommits:
         condition: Condition = item.pk.does_not_exist()
         if seen is not None:
             condition = (item.status == seen.status) & (item.version == seen.version)
-            if not by_hand:
+            if not hand.by_person:
                 condition &= item.refused_by.does_not_exist()
         update(item(*keys.match(match.tenant_id, match.match_id)), self._table.set_of(values), condition)  # fmt: skip
 

@@ -156,7 +156,9 @@ class HandMatching:
             "currency": made.currency,
         }
         acts = (act(by, subject, verb, at, reason, members=len(made.members), variance_minor=made.variance_minor),)  # fmt: skip
-        done = self._desk.commit(made, Deed(by, acts, answer), *changes)
+        done = self._desk.commit(
+            made, Deed(by, acts, answer), *changes, confirms=verb == "confirmed"
+        )
         if done is not Committed.NOW:
             return self._second.again(by) or self._lost(made)
         self._close_breaks(by, made, at)
@@ -173,7 +175,7 @@ class HandMatching:
                 f"{one} is held by match {holder}; leave it out, or unmatch that match first",
                 transaction_id=one, match_id=holder,
             )  # fmt: skip
-        raise Conflict("matching.leg_changed", "a leg has changed meanwhile; look again, then repeat")  # fmt: skip
+        raise Conflict("matching.changed", "a leg or the proposal has changed; look again, then repeat")  # fmt: skip
 
     def _close_breaks(self, by: Asked, made: Match, at: str) -> None:
         """Resolve the breaks that were about these legs; the next run closes what is left."""

@@ -38,7 +38,7 @@ _OURS = {"version", "aliases"}
 
 
 class _Words(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
 @cache
@@ -54,9 +54,12 @@ def document(of: type[Any] = Rules) -> type[BaseModel]:
 
 
 def _default(one: Field[Any]) -> Any:
-    if one.default is not MISSING:
-        return asdict(one.default) if _is_rule(type(one.default)) else one.default
-    return ... if one.default_factory is MISSING else one.default_factory()
+    if one.default is MISSING:
+        return ...
+    value = one.default
+    if isinstance(value, tuple):
+        return tuple(asdict(v) if _is_rule(type(v)) else v for v in value)
+    return asdict(value) if _is_rule(type(value)) else value
 
 
 def _is_rule(type_: Any) -> bool:
