@@ -58,6 +58,9 @@ class MemoryUnsentEvents:
         kept = [e for e in self.events[tenant_id] if e.event_id not in set(event_ids)]
         self.events[tenant_id] = kept
 
+    def forget(self, tenant_id: str, before: datetime, limit: int) -> int:
+        return 0
+
 
 class FixedTenants:
     """`Tenants`."""

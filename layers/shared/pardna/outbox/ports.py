@@ -25,6 +25,10 @@ class UnsentEvents(Protocol):
         """Remember that these events have left; marking twice changes nothing."""
         ...
 
+    def forget(self, tenant_id: str, before: datetime, limit: int) -> int:
+        """Delete up to `limit` events that left before an instant, a day ago or longer; how many."""
+        ...
+
 
 class Departures(Protocol):
     """Events on their way out of the database's network."""

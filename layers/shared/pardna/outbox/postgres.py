@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from psycopg import Connection
@@ -73,3 +74,13 @@ class PostgresUnsentEvents:
                 " WHERE tenant_id = %s AND event_id = ANY(%s) AND sent_at IS NULL",
                 (tenant_id, list(event_ids)),
             )
+
+    def forget(self, tenant_id: str, before: datetime, limit: int) -> int:
+        """See `UnsentEvents`. The table's own policy keeps what has not left, and today's."""
+        with self._database.transaction(tenant_id, _PRINCIPAL) as connection:
+            return connection.execute(
+                "DELETE FROM platform.outbox WHERE tenant_id = %(tenant)s AND event_id IN ("
+                " SELECT event_id FROM platform.outbox WHERE tenant_id = %(tenant)s"
+                " AND sent_at < %(before)s ORDER BY sent_at LIMIT %(limit)s)",
+                {"tenant": tenant_id, "before": before, "limit": limit},
+            ).rowcount

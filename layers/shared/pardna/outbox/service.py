@@ -3,6 +3,7 @@
 Numbered write boundaries, each of which may be the last thing that a process does:
 1. departures are put (drain)      4. the event is sent to its port (publish)
 2. they are marked sent (drain)    5. the departure is marked published (publish)
+3. what left long ago is deleted (relay)
 A repetition after 1 finds the departure there; after 4 it sends again, which consumers expect.
 """
 
@@ -14,13 +15,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from pardna.outbox.ports import Departures, Port, Tenants, UnsentEvents
-from pardna.runtime.clock import Clock
+from pardna.runtime.clock import Clock, utc_now
 from pardna.runtime.errors import PardnaError
 from pardna.runtime.events import Envelope
 from pardna.runtime.observability import count, logger
 
 DRAIN_BATCH = 200
 SWEEP_BATCH = 1_000
+#: How long an event that left stays in the database, to be looked at; and how many go at a time.
+KEPT = timedelta(days=30)
+FORGET_BATCH = 5_000
 #: How long the stream has before the sweep takes over.
 STREAM_GRACE = timedelta(seconds=30)
 
@@ -40,6 +44,7 @@ class Relay:
     events: UnsentEvents
     departures: Departures
     tenants: Tenants
+    clock: Clock = utc_now
 
     def drain(self, tenant_id: str, at_most: int | None = None) -> int:
         """Move what a tenant has unsent (`at_most` so many); returns how many events were moved.
@@ -60,11 +65,15 @@ class Relay:
         return moved
 
     def relay(self) -> int:
-        """Drain every tenant. One tenant's trouble does not stop the others; the last is raised."""
+        """Drain every tenant, and forget what left long ago, a batch each time.
+
+        One tenant's trouble does not stop the others; the last is raised.
+        """
         moved, trouble = 0, None
         for tenant_id in self.tenants.tenant_ids():
             try:
                 moved += self.drain(tenant_id)
+                self._forget(tenant_id)
             except PardnaError as error:
                 logger.info("Outbox not drained", tenant_id=tenant_id, error_code=error.code)
                 count("OutboxDrainFailed")
@@ -72,6 +81,11 @@ class Relay:
         if trouble is not None:
             raise trouble
         return moved
+
+    def _forget(self, tenant_id: str) -> None:
+        forgotten = self.events.forget(tenant_id, self.clock() - KEPT, FORGET_BATCH)
+        if forgotten:
+            count("OutboxForgotten", forgotten)
 
 
 @dataclass(frozen=True, slots=True)
