@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from pardna.formats.controls import breaks_control
 from pardna.formats.items import collect
 from pardna.formats.model import Parsed, Problem
 from pardna.formats.profile import read_profile
@@ -275,7 +276,7 @@ def _is_released(decisions: Iterable[Decision]) -> bool:
 
 def _is_whole(code: str) -> bool:
     """Whether a code speaks against totals, which a release overrides, and not against a row."""
-    return not code.startswith(("row.", "card.", "transaction.", "file.too_many"))
+    return code.startswith("statement.") or breaks_control(Problem(code, "", ""))
 
 
 def _money(parsed: Parsed) -> Counter[tuple[str, int, str, str]]:
