@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -13,10 +14,14 @@ from moto import mock_aws
 
 from pardna.ingestion.dynamodb import DynamoSources
 from pardna.ingestion.model import RawKey, Receipt, SourceProfile, sha256
-from pardna.ingestion.ports import RawStore, Sources
+from pardna.ingestion.ports import RawStore, Schedules, SecretVault, Sources
 from pardna.ingestion.s3 import S3RawStore
+from pardna.ingestion.scheduler_api import SchedulerSchedules
+from pardna.ingestion.schedules import Schedule
+from pardna.ingestion.secrets_api import SecretsManagerVault
+from pardna.ingestion.webhook_rules import HmacScheme, WebhookRules
 from pardna.runtime.errors import Conflict, InvalidInput, NotFound, Unavailable
-from tests.fakes.ingestion import MemoryRawStore, MemorySources
+from tests.fakes.ingestion import MemoryRawStore, MemorySchedules, MemorySources, MemoryVault
 from tests.support.ingestion import NOON, TENANT, a_bank_source, a_receipt, a_stripe_source
 from tests.support.outbox import make_directory_table
 
@@ -189,3 +194,107 @@ def test_one_source_that_cannot_be_read_does_not_hide_the_others() -> None:
         broken = {"pk": "TENANT#kgn-two", "sk": "SOURCE#x", "kind": "source", "profile": "{"}
         client.put_item(TableName=table, Item={k: {"S": v} for k, v in broken.items()})
         assert [p.source_id for p in sources.by_channel("sftp")] == ["ncb"]
+
+
+def test_switches_are_apart_from_what_a_source_is(sources: Sources) -> None:
+    card = a_stripe_source()
+    sources.put(card)
+    hourly = {"poll": "rate(1 hour)"}
+    sources.switch(replace(card, enabled=False, schedules=hourly, currency="USD"))
+    off = sources.get(TENANT, "stripe")
+    assert (off.enabled, off.schedules, off.currency) == (False, hourly, "")
+    sources.put(replace(card, currency="JMD"))  # registered again: stays off
+    again = sources.get(TENANT, "stripe")
+    assert (again.enabled, again.schedules, again.currency) == (False, hourly, "JMD")
+    assert sources.by_channel("poll") == []
+    sources.switch(replace(card, enabled=True, schedules=hourly))
+    assert sources.by_channel("poll") == []
+    sources.switch(replace(card, enabled=True, schedules={}))
+    assert [p.source_id for p in sources.by_channel("poll")] == ["stripe"]
+    with pytest.raises(NotFound):
+        sources.switch(a_stripe_source(source_id="nobody"))
+
+
+def test_a_tenants_sources_are_listed_by_name_and_in_pages(sources: Sources) -> None:
+    names = [f"s{n}" for n in range(5)]
+    for name in reversed(names):
+        sources.put(a_stripe_source(source_id=name))
+    sources.put(a_stripe_source(tenant_id="kgn-two"))
+    seen: list[str] = []
+    while page := sources.of_tenant(TENANT, seen[-1] if seen else "", 2):
+        assert len(page) <= 2
+        seen += [p.source_id for p in page]
+    assert seen == names
+    assert sources.of_tenant("nobody", "", 10) == []
+
+
+RULES = WebhookRules(
+    url="https://a.example/x",
+    webhook_id="W1",
+    networks=("192.0.2.0/24",),
+    scheme=HmacScheme("x-sig", signed=("timestamp", "body"), timestamp_header="x-time"),
+)
+
+
+def test_rules_of_webhooks_come_back_whole(sources: Sources) -> None:
+    signed = a_stripe_source(signature="hmac", webhook=RULES)
+    sources.put(signed)
+    assert sources.get(TENANT, "stripe") == signed
+
+
+@pytest.fixture(params=["memory", "scheduler"])
+def schedules(request: pytest.FixtureRequest) -> Iterator[tuple[Schedules, Callable[[], object]]]:
+    if request.param == "memory":
+        memory = MemorySchedules()
+        yield memory, lambda: {n: (s.expression, s.enabled) for n, s in memory.schedules.items()}
+        return
+    with mock_aws():
+        client = boto3.client("scheduler")
+        client.create_schedule_group(Name="sources")
+        role, function = "arn:aws:iam::123456789012:role/r", "arn:aws:lambda:us-east-1:123456789012:function:"  # fmt: skip
+        targets = {"poll": f"{function}poll", "sftp": f"{function}pull"}
+        queue = "arn:aws:sqs:us-east-1:123456789012:q"
+
+        def found() -> object:
+            names = [s["Name"] for s in client.list_schedules(GroupName="sources")["Schedules"]]
+            whole = [client.get_schedule(Name=n, GroupName="sources") for n in names]
+            for one in whole:
+                assert one["FlexibleTimeWindow"]["Mode"] == "FLEXIBLE"
+                assert one["Target"]["RoleArn"] == role
+                assert one["Target"]["DeadLetterConfig"] == {"Arn": queue}
+                assert json.loads(one["Target"]["Input"]) == {"tenant_id": TENANT, "source_id": "s"}
+            return {s["Name"]: (s["ScheduleExpression"], s["State"] == "ENABLED") for s in whole}
+
+        yield SchedulerSchedules(client, "sources", role, queue, targets), found
+
+
+def test_a_schedule_is_made_changed_and_removed(
+    schedules: tuple[Schedules, Callable[[], object]],
+) -> None:
+    kept, found = schedules
+    poll, pull = (Schedule(TENANT, "s", c, "rate(1 hour)") for c in ("poll", "sftp"))
+    for _ in range(2):
+        kept.put(poll)
+    kept.put(pull)
+    assert found() == {s.name: ("rate(1 hour)", True) for s in (poll, pull)}
+    kept.put(replace(poll, expression="cron(0 6 * * ? *)", enabled=False))
+    assert found() == {poll.name: ("cron(0 6 * * ? *)", False), pull.name: ("rate(1 hour)", True)}
+    for _ in range(2):
+        kept.remove(poll)
+    assert found() == {pull.name: ("rate(1 hour)", True)}
+
+
+@pytest.fixture(params=["memory", "secretsmanager"])
+def vault(request: pytest.FixtureRequest) -> Iterator[SecretVault]:
+    if request.param == "memory":
+        yield MemoryVault()
+        return
+    with mock_aws():
+        yield SecretsManagerVault(boto3.client("secretsmanager"))
+
+
+def test_a_secret_is_made_and_replaced(vault: SecretVault) -> None:
+    assert vault.read("/pardna/local/t/s/webhook") == ""
+    for text in ("one", "two"):
+        vault.write("/pardna/local/t/s/webhook", text)
+        assert vault.read("/pardna/local/t/s/webhook") == text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from moto import mock_aws
 
 from functions.ingestion import normalise_object, register_source
 from functions.webhooks import capture_webhook
+from pardna.database.session import Database
 from pardna.identity import wiring as identity
 from pardna.ingestion import wiring
 from pardna.outbox import wiring as outbox
@@ -127,13 +129,16 @@ def deployed(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterato
             cached.cache_clear()
         identity.tenancy().create_tenant("root", frozenset({"platform"}), identity_tenant(), ADMIN)
         yield home
-        if wiring.normalise_object.cache_info().currsize:
-            wiring.normalise_object().store._database.close()  # type: ignore[attr-defined]
-            wiring.normalise_object().relay.events._database.close()  # type: ignore[attr-defined]
-        if payments.payment_statuses.cache_info().currsize:
-            payments.payment_statuses().book._database.close()  # type: ignore[attr-defined]
+        close_databases()
         for cached in caches:
             cached.cache_clear()
+
+
+def close_databases() -> None:
+    """Whatever wiring has opened, however deep it holds it."""
+    for one in gc.get_objects():
+        if type(one) is Database:
+            one.close()
 
 
 def identity_tenant() -> Any:

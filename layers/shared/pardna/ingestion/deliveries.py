@@ -80,7 +80,7 @@ class ListDeliveries:
             if key.receipt or key.raw_sha256 not in missing:
                 continue
             receipt = self.raw.receipt(key)
-            if source_id in ("", receipt.source_id):
+            if receipt is not None and source_id in ("", receipt.source_id):
                 found.append(
                     {
                         "source_id": receipt.source_id,

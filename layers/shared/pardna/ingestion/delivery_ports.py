@@ -60,8 +60,8 @@ class RawPages(Protocol):
         """
         ...
 
-    def receipt(self, key: RawKey) -> Receipt:
-        """How a raw object came, without its bytes."""
+    def receipt(self, key: RawKey) -> Receipt | None:
+        """How a raw object came, without its bytes; None for one that is closed to people."""
         ...
 
 

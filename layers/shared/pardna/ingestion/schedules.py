@@ -11,7 +11,7 @@ from pardna.ingestion.model import SourceProfile
 from pardna.runtime.errors import InvalidInput
 
 #: Channels that somebody must visit; webhooks and uploads come by themselves.
-VISITED = ("poll", "sftp")
+VISITED = ("poll", "sftp", "email")
 #: More often than this would wear out the patience, and the rate limits, of whoever is visited.
 MINUTES_MIN = 5
 #: A visit may start this much later, so that sources do not all start in one second.

@@ -87,6 +87,7 @@ def source_desk() -> SourceDesk:
         {
             "poll": settings().need("poll_provider_arn"),
             "sftp": settings().need("pull_files_arn"),
+            "email": settings().need("fetch_mail_arn"),
         },
     )
     return SourceDesk(sources(), schedules)

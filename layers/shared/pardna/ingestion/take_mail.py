@@ -17,6 +17,7 @@ from pardna.ingestion.mail_trust import judge
 from pardna.ingestion.model import MailPlace, Receipt, SourceProfile
 from pardna.ingestion.ports import RawStore, Sources
 from pardna.ingestion.retry import Retry
+from pardna.ingestion.visits import due
 from pardna.runtime.clock import Clock
 from pardna.runtime.deadline import SecondsLeft, for_ever
 from pardna.runtime.errors import InvalidInput, NotFound, PardnaError, TooLarge
@@ -108,11 +109,7 @@ class FetchMail:
         counted, and the last error is raised at the end, so that the alarm rings. Raises NotFound
         for an unknown source.
         """
-        profiles = (
-            [self.sources.get(tenant_id, source_id)]
-            if source_id
-            else [p for p in self.sources.by_channel("email") if tenant_id in ("", p.tenant_id)]
-        )
+        profiles = due(self.sources, "email", tenant_id, source_id)
         taken, trouble = Taken(), None
         for profile in profiles:
             if profile.mail is None or not profile.mail.host or not profile.enabled:

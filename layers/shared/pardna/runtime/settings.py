@@ -70,6 +70,7 @@ class Settings(BaseModel):
     failed_invocations_queue_arn: str = ""
     poll_provider_arn: str = ""
     pull_files_arn: str = ""
+    fetch_mail_arn: str = ""
 
     stripe_api_base: str = "https://api.stripe.com"
     stripe_settlement_base: str = ""
