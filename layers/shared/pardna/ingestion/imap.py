@@ -59,6 +59,8 @@ class ImapMailboxes:
             ending.cancel()
             with suppress(imaplib.IMAP4.error, OSError):
                 session.logout()
+            with suppress(OSError):
+                session.shutdown()  # where goodbye did not get through
 
 
 class _Box:
@@ -66,6 +68,9 @@ class _Box:
 
     def __init__(self, session: imaplib.IMAP4) -> None:
         self._session = session
+        # Servers tell what they can do once they know whom they talk to.
+        said = b" ".join(line for line in _done(session.capability()) if line)
+        self._can = set(said.decode("ascii", "replace").upper().split())
         self._made: set[str] = set()
 
     def waiting(self) -> list[tuple[str, int]]:
@@ -95,12 +100,12 @@ class _Box:
         if folder not in self._made:
             self._session.create(_quoted(folder))  # "no" when it is there
             self._made.add(folder)
-        if "MOVE" in self._session.capabilities:
+        if "MOVE" in self._can:
             _done(self._session.uid("MOVE", number, _quoted(folder)))
             return
         _done(self._session.uid("COPY", number, _quoted(folder)))
         _done(self._session.uid("STORE", number, "+FLAGS.SILENT", r"(\Deleted)"))
-        if "UIDPLUS" in self._session.capabilities:
+        if "UIDPLUS" in self._can:
             _done(self._session.uid("EXPUNGE", number))
 
 

@@ -155,11 +155,20 @@ def _leaves(message: Message) -> Iterator[Message]:
         seen += 1
         if seen > _PARTS_MAX:
             raise TooLarge("mail.parts", f"more than {_PARTS_MAX} parts in a mail")
+        _read_as_utf8(part)
         inside = part.get_payload()
         if part.is_multipart() and isinstance(inside, list):
             waiting += [p for p in inside if isinstance(p, Message)]
         else:
             yield part
+
+
+def _read_as_utf8(part: Message) -> None:
+    """Bytes that stand in a header as they are, against the rules, are mostly UTF-8."""
+    for name, value in list(part.raw_items()):
+        if isinstance(value, str) and not value.isascii() and name.lower().startswith("content-"):
+            text = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            part.replace_header(name, text)
 
 
 def _sorted_out(
