@@ -21,7 +21,7 @@ from pardna.ledger import wiring as ledger
 from pardna.outbox import wiring as outbox
 from pardna.runtime.errors import Unavailable
 from pardna.runtime.settings import Settings, settings
-from pardna.transactions.lake import PART_ROWS, PartMessage
+from pardna.transactions.lake import PART_ROWS, PartMessage, part_key
 from pardna.transactions.parquet import from_parquet
 from tests.integration.ingestion.conftest import BANK, STRIPE, Deployed
 from tests.support.handlers import Context
@@ -35,7 +35,6 @@ QUEUES = {
     "stage_delivery": stage_delivery.handler,
     "record_part": record_part.handler,
     "post_delivery": post_delivery.handler,
-    "match_delivery": None,
 }
 OTHERS = [
     name.removesuffix("_queue_url")
@@ -66,7 +65,6 @@ class Bulk:
             ]
             for name in (*QUEUES, *OTHERS)
         }
-        self.matched: list[PartMessage] = []
 
     def keep(self, data: bytes, source_id: str = "stripe") -> str:
         receipt = Receipt(source_id, "sftp", "report.csv", datetime.now(UTC))
@@ -89,9 +87,6 @@ class Bulk:
             for name, handler in QUEUES.items():
                 for body in self.messages(name):
                     moved += 1
-                    if handler is None:
-                        self.matched.append(PartMessage.from_json(body))
-                        continue
                     record = {"messageId": "m", "body": body}
                     failed += len(handler({"Records": [record]}, Context())["batchItemFailures"])
             if not moved:
@@ -164,15 +159,11 @@ def test_twenty_thousand_rows_are_recorded_posted_and_kept_for_matching(
     assert len(road.canonical()) == rows
     assert road.home.rows("SELECT count(*) FROM platform.transaction_versions") == [(rows,)]
     assert road.journals() == rows
-    assert sorted((m.raw_sha256, m.part) for m in road.matched) == [
-        (digest, 1),
-        (digest, 2),
-        (digest, 3),
-    ]
     kept = []
-    for message in road.matched:
+    for part in (1, 2, 3):
         path = tmp_path / "part.parquet"
-        path.write_bytes(road.home.s3.get_object(Bucket="lake", Key=message.key)["Body"].read())
+        key = part_key(TENANT, digest, part)
+        path.write_bytes(road.home.s3.get_object(Bucket="lake", Key=key)["Body"].read())
         kept += [
             (r.transaction_id, r.version, r.transaction.content_hash) for r in from_parquet(path)
         ]
@@ -324,7 +315,7 @@ def test_killed_at_any_boundary_and_sent_again_it_ends_the_same(
     now = {"at": ""}
     handlers = {
         "normalise": road.home.normalise,
-        **{n: _redriven(h) for n, h in QUEUES.items() if h is not None},
+        **{n: _redriven(h) for n, h in QUEUES.items()},
     }
     monkeypatch.setattr(cls, method, dying)
     waiting: list[tuple[str, str]] = [("normalise", road.keep(report(700)))]

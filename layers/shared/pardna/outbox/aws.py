@@ -82,21 +82,21 @@ class QueuePort:
 
 
 class PartsPort:
-    """One event about something in parts, as one message for each part on each of the queues.
+    """One event about something in parts, as one message for each part.
 
     A message is the event's ``data`` with ``part`` (from one to ``data.parts``), ``tenant_id`` and
-    ``correlation_id``. A queue that fails gets all of them again, which consumers expect.
+    ``correlation_id``. When one fails all are sent again, which consumers expect.
     """
 
-    def __init__(self, client: Any, queue_urls: Sequence[str]) -> None:
+    def __init__(self, client: Any, queue_url: str) -> None:
         self._client = client
-        self._queue_urls = queue_urls
+        self._queue_url = queue_url
 
     def send(self, envelopes: Sequence[Envelope]) -> list[Envelope]:
         """See `Port`."""
-        return [e for e in envelopes if not all(self._send(url, e) for url in self._queue_urls)]
+        return [e for e in envelopes if not self._send(e)]
 
-    def _send(self, queue_url: str, envelope: Envelope) -> bool:
+    def _send(self, envelope: Envelope) -> bool:
         said = {
             **envelope.data,
             "tenant_id": envelope.tenant_id,
@@ -109,7 +109,7 @@ class PartsPort:
                 for part in parts[start : start + SQS_BATCH_MAX]
             ]
             with aws_answers("the queue"):
-                answer = self._client.send_message_batch(QueueUrl=queue_url, Entries=entries)
+                answer = self._client.send_message_batch(QueueUrl=self._queue_url, Entries=entries)
             if answer.get("Failed"):
                 return False
         return True

@@ -66,15 +66,9 @@ def routes() -> dict[str, Port]:
             client("kinesis"), settings().need("transactions_stream")
         ),
         events.LARGE_OBJECT_ARRIVED: _queue("stage_delivery_queue_url"),
-        events.DELIVERY_STAGED: PartsPort(
-            client("sqs"), [settings().need("record_part_queue_url")]
-        ),
+        events.DELIVERY_STAGED: PartsPort(client("sqs"), settings().need("record_part_queue_url")),
         events.DELIVERY_RECORDED: PartsPort(
-            client("sqs"),
-            [
-                settings().need("post_delivery_queue_url"),
-                settings().need("match_delivery_queue_url"),
-            ],
+            client("sqs"), settings().need("post_delivery_queue_url")
         ),
         events.DELIVERY_REPLAY_REQUESTED: _queue("normalise_queue_url"),
         events.CARD_CHARGE_REQUESTED: _queue("charge_card_queue_url"),

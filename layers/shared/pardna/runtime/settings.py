@@ -46,7 +46,6 @@ class Settings(BaseModel):
     stage_delivery_queue_url: str = ""
     record_part_queue_url: str = ""
     post_delivery_queue_url: str = ""
-    match_delivery_queue_url: str = ""
     normalise_queue_url: str = ""
     charge_card_queue_url: str = ""
     notification_queue_url: str = ""

@@ -7,8 +7,8 @@ SHA-256 of the file's bytes:
     staged/{tenant}/{raw_sha256}/part-00001.jsonl.gz               as read, before it is recorded
     lake/transactions/{tenant}/{raw_sha256}/part-00001.parquet     as recorded
 
-When all parts are recorded, one event ``delivery.recorded`` says so; every consumer then gets one
-message for each part (`PartMessage`), in any order, perhaps twice.
+When all parts are recorded, one event ``delivery.recorded`` says so; the ledger then gets one
+message for each part (`PartMessage`), in any order, perhaps twice. Matching finds the parts here.
 
 Columns of the Parquet parts (`COLUMNS`) are the fields of `Transaction`, flat, with its id and the
 version that stood when the part was recorded. Instants are UTC without a zone. ``refs`` is a list
