@@ -19,7 +19,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic import Field as Limit
 
-from pardna.matching.rules import Alias, Rules
+from pardna.matching.rules import Alias, Rules, default_rules
 from pardna.money.model import MINOR_MAX
 from pardna.runtime.errors import InvalidInput
 
@@ -83,7 +83,25 @@ def _word(name: str, type_: Any) -> Any:
 
 
 def read(text: bytes | str, version: int) -> Rules:
-    """Rules from JSON. Raises InvalidInput ``rules.invalid`` naming each field that is wrong."""
+    """Rules from JSON; what is not said is as delivered, for each pair. Raises InvalidInput
+    ``rules.invalid`` naming each field that is wrong."""
+    made = _parsed(text, version)
+    delivered = default_rules()
+    said = {one["pair"]: one for one in json.loads(text).get("pairs", ())}
+    pairs = {one.pair: one for one in (*delivered.pairs, *made.pairs)}
+    merged = tuple(
+        replace(
+            delivered.of(pair),
+            **{f.name: getattr(one, f.name) for f in fields(one) if f.name in said.get(pair, {})},
+        )
+        for pair, one in pairs.items()
+    )
+    rules = replace(made, pairs=merged)
+    _check(rules)
+    return rules
+
+
+def _parsed(text: bytes | str, version: int) -> Rules:
     try:
         words = document().model_validate_json(text)
     except ValidationError as error:
@@ -138,5 +156,5 @@ def _text(value: object) -> str:
 def from_plain(plain: Mapping[str, Any]) -> Rules:
     """The inverse of `to_plain`, for what we wrote ourselves."""
     words = {name: value for name, value in plain.items() if name not in _OURS}
-    made = read(json.dumps(words), int(plain["version"]))
+    made = _parsed(json.dumps(words), int(plain["version"]))
     return replace(made, aliases=tuple(Alias(**one) for one in plain.get("aliases", ())))
