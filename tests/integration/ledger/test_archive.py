@@ -24,6 +24,7 @@ from pardna.ledger.postgres import PostgresBooks
 from pardna.ledger.postgres_archive import PostgresArchive
 from pardna.ledger.postgres_upkeep import PostgresUpkeep
 from pardna.ledger.s3_archive import S3Lake
+from pardna.ledger.seal import Sealed
 from pardna.ledger.upkeep import close_day, keep_minute
 from pardna.ledger.verify import verify_export
 from pardna.runtime.clock import utc_now
@@ -95,6 +96,10 @@ class Old:
         with entered(self.runtime, OTHER) as connection:
             post(connection, [document("plain", "a", "b", 3)])
         age(self.database, days=(NOW.date() - (OLD + timedelta(days=10))).days)
+        with psycopg.connect(self.database.superuser_conninfo) as connection:
+            connection.execute("SET session_replication_role = replica")
+            # As before commitments to texts.
+            connection.execute("UPDATE ledger.journals SET salt = NULL WHERE key = 'text'")
         with entered(self.runtime) as connection:
             settle = document("settle", "b", "clearing:x", 40)
             settle["lines"][1]["item"] = "t-4"
@@ -165,6 +170,9 @@ def old(database: TestDatabase) -> Iterator[Old]:
 @pytest.fixture
 def closed(old: Old) -> Old:
     old.close()
+    old.as_owner(
+        "SELECT ledger.erase_texts(journal_id, 'asked') FROM ledger.journals WHERE key = 'meta'"
+    )
     return old
 
 
@@ -206,6 +214,10 @@ def test_a_dropped_month_comes_back_exactly(closed: Old) -> None:
     assert_sound(closed.runtime)
     with entered(closed.runtime) as connection:
         assert verify_export(export_lines(connection, TENANT)) is None
+    with pytest.raises(errors.ObjectNotInPrerequisiteState):  # a copy of the text is in the lake
+        closed.as_owner(
+            "SELECT ledger.erase_texts(journal_id, 'late') FROM ledger.journals WHERE key = 'plain'"
+        )
     # It leaves once more, with the facts that were registered the first time.
     assert closed.archivist.run(1).months_detached == 1
     assert closed.answers() == before[0]
@@ -270,7 +282,7 @@ def test_an_export_reaches_into_the_archive(closed: Old, tmp_path: Path) -> None
     assert closed.archivist.read_back(manifest, tmp_path) == manifest.facts
     journals, entries = tmp_path / "back-journals.parquet", tmp_path / "back-entries.parquet"
 
-    def archived(from_xid: int, to_xid: int) -> list[list[str]]:
+    def archived(from_xid: int, to_xid: int) -> list[Sealed]:
         return closed.parquet.sealed(journals, entries, from_xid, to_xid)
 
     with entered(closed.runtime) as connection:

@@ -97,6 +97,9 @@ def test_an_untouched_export_holds(runtime: str, tmp_path: Path) -> None:
         "UPDATE ledger.journals SET refs = '{\"a\": 1}' WHERE key = '10'",
         "UPDATE ledger.journals SET metadata = '{\"a\": 1}' WHERE key = '10'",
         "UPDATE ledger.journals SET reverses = journal_id WHERE key = '10'",
+        "UPDATE ledger.journals SET salt = uuid_send(gen_random_uuid()) WHERE key = '10'",
+        "UPDATE ledger.journals SET salt = NULL WHERE key = '10'",
+        "UPDATE ledger.journals SET salt = NULL, commitment = sha256('') WHERE key = '10'",
         "UPDATE ledger.journals SET posted_by = 'x' WHERE key = '10'",
         "UPDATE ledger.entries SET amount_minor = amount_minor * 2 WHERE {its}",
         "UPDATE ledger.entries SET line = line + 1 WHERE {its} AND line = 2",
@@ -163,10 +166,11 @@ def test_a_receipt_proves_one_journal_alone(runtime: str, tmp_path: Path) -> Non
         assert verify_receipt(paper) is None
         assert verify_receipt(paper, paper["block"]["hash"]) is None
         assert verify_receipt(paper, "00") is not None
-        for position in range(len(paper["journal"])):
-            forged = json.loads(json.dumps(paper))
-            forged["journal"][position] += "1"
-            assert verify_receipt(forged) is not None
+        for part in ("journal", "opening"):
+            for position in range(len(paper[part])):
+                forged = json.loads(json.dumps(paper))
+                forged[part][position] += "1"
+                assert verify_receipt(forged) is not None
     path = tmp_path / "receipt.json"
     path.write_text(json.dumps(paper))
     assert main([str(path)]) == 0
@@ -216,6 +220,95 @@ def test_an_export_is_held_against_a_days_anchor(runtime: str, tmp_path: Path) -
     for text in ("", "{}", "[]", anchor.to_json().replace("anchor-1", "anchor-9"), "nonsense"):
         kept.write_text(text)
         assert main([str(path), "--anchor", str(kept)]) == 2
+
+
+def erase(database: TestDatabase, journal_id: str, tenant: str = TENANT) -> bool:
+    """As an administrator."""
+    with psycopg.connect(database.superuser_conninfo) as connection:
+        connection.execute("SET ROLE pardna_owner")
+        connection.execute("SELECT app.enter(%s, 'admin')", (tenant,))
+        row = connection.execute("SELECT ledger.erase_texts(%s, 'asked')", (journal_id,)).fetchone()
+    assert row is not None
+    return bool(row[0])
+
+
+def test_texts_can_be_erased_and_the_chain_still_holds(
+    database: TestDatabase, runtime: str
+) -> None:
+    before = export(runtime)
+    ids = keys_of(runtime)
+    assert "looks" in "".join(before)
+    assert not erase(database, ids["back"], "other")
+    assert erase(database, ids["back"])
+    assert not erase(database, ids["back"])
+    after = export(runtime)
+    assert verify_export(after) is None
+    assert "looks" not in "".join(after)
+    blocks = [line for line in before if '"block"' in line]
+    assert [line for line in after if '"block"' in line] == blocks
+    told = "SELECT action, subject, detail FROM app.audit_log"
+    assert rows(runtime, told) == [("ledger.texts_erased", ids["back"], {"reason": "asked"})]
+    with entered(runtime) as connection:
+        paper = receipt(connection, ids["back"])
+    assert "opening" not in paper
+    assert verify_receipt(paper) is None
+    forged = paper | {"opening": ["00" * 16, "invented", "{}", "{}"]}
+    assert verify_receipt(forged) is not None
+    # What money did is still sealed.
+    tamper(database, "UPDATE ledger.entries SET amount_minor = amount_minor * 2 WHERE {its}")
+    assert verify_export(export(runtime)) is not None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "description = 'x'",
+        "commitment = sha256(''), salt = NULL, description = '', refs = '{}', metadata = '{}'",
+        "salt = NULL",
+        "commitment = ledger.commitment(salt, description, refs, metadata)",
+        "commitment = ledger.commitment(salt, description, refs, metadata), salt = NULL, kind = 'x',"
+        " description = '', refs = '{}', metadata = '{}'",
+    ],
+)
+def test_erasure_is_the_only_change_even_for_the_owner(
+    database: TestDatabase, runtime: str, change: LiteralString
+) -> None:
+    with psycopg.connect(database.superuser_conninfo) as connection:
+        connection.execute("SET ROLE pardna_owner")
+        connection.execute("SELECT app.enter(%s, 'admin')", (TENANT,))
+        with pytest.raises((psycopg.errors.RestrictViolation, psycopg.errors.CheckViolation)):
+            connection.execute("UPDATE ledger.journals SET " + change + " WHERE key = 'back'")
+    with entered(runtime) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute("SELECT ledger.erase_texts(%s, 'x')", (keys_of(runtime)["back"],))
+
+
+def test_journals_that_were_sealed_with_their_texts_still_hold(database: TestDatabase) -> None:
+    """Those from before commitments: no salt, and their texts in the leaf."""
+    conninfo = database.runtime_conninfo
+    open_accounts(conninfo, "a", "b")
+    for key in ("first", "second"):
+        with entered(conninfo) as connection:
+            post(connection, [document(key, "a", "b", 1, description="said before")])
+        if key == "first":
+            with psycopg.connect(database.superuser_conninfo) as connection:
+                connection.execute("SET session_replication_role = replica")
+                connection.execute("UPDATE ledger.journals SET salt = NULL")
+    assert sealed(conninfo) == 1
+    lines = export(conninfo)
+    assert verify_export(lines) is None
+    formats = [json.loads(line)["journal"][0] for line in lines if '"journal"' in line]
+    assert formats == ["pardna-journal-1", "pardna-journal-2"]
+    with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState):
+        erase(database, keys_of(conninfo)["first"])
+    for journal_id in keys_of(conninfo).values():
+        with entered(conninfo) as connection:
+            assert verify_receipt(receipt(connection, journal_id)) is None
+    with psycopg.connect(database.superuser_conninfo) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("UPDATE ledger.journals SET description = 'x' WHERE key = 'first'")
+    fault = verify_export(export(conninfo))
+    assert fault is not None
+    assert fault.journal_id == keys_of(conninfo)["first"]
 
 
 def test_what_is_not_sealed_has_no_receipt(runtime: str) -> None:

@@ -18,6 +18,7 @@ from datetime import UTC, date
 from pathlib import Path
 from typing import Any, Protocol
 
+from pardna.ledger.seal import JOURNAL_1, JOURNAL_2, Sealed, commitment
 from pardna.runtime.clock import Clock
 from pardna.runtime.errors import Conflict, PardnaError, Unavailable
 from pardna.runtime.observability import logger
@@ -288,15 +289,23 @@ def _folder() -> Iterator[Path]:
         yield Path(made)
 
 
-def sealed_fields(journal: dict[str, Any], lines: Sequence[dict[str, Any]]) -> list[str]:
-    """A journal of an archive as the fields that were sealed (see `pardna.ledger.seal`)."""
-    names = ("tenant_id", "journal_id", "key", "kind", "effective_at", "original_at", "recorded_at")
-    rest = ("line_count", "description", "refs", "metadata", "reverses", "posted_by", "xid")
+def sealed_journal(journal: dict[str, Any], lines: Sequence[dict[str, Any]]) -> Sealed:
+    """A journal of an archive as it was sealed (see `pardna.ledger.seal`)."""
+    head = ("tenant_id", "journal_id", "key", "kind", "effective_at", "original_at", "recorded_at")
+    texts = ("description", "refs", "metadata")
     of_line = ("line", "account_id", "account", "amount_minor", "currency", "item", "effective_day")
-    fields = ["pardna-journal-1", *(_text(journal[name]) for name in names + rest)]
+    fields = [_text(journal[name]) for name in (*head, "line_count")]
+    said = tuple(_text(journal[name]) for name in texts)
+    opening: tuple[str, ...] = ()
+    if journal["salt"] is None and journal["commitment"] is None:
+        fields = [JOURNAL_1, *fields, *said]
+    else:
+        opening = (journal["salt"], *said) if journal["salt"] is not None else ()
+        fields = [JOURNAL_2, *fields, journal["commitment"] or commitment(opening)]
+    fields += [_text(journal[name]) for name in ("reverses", "posted_by", "xid")]
     for line in sorted(lines, key=lambda one: int(one["line"])):
         fields += [_text(line[name]) for name in of_line]
-    return fields
+    return Sealed(tuple(fields), opening)
 
 
 def _text(value: Any) -> str:

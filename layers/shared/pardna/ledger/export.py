@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pardna.database.session import Connection
-from pardna.ledger.seal import JOURNAL_ID, XID, leaf, proof
+from pardna.ledger.seal import JOURNAL_ID, Sealed, leaf, proof
 from pardna.ledger.verify import EXPORT, RECEIPT
 from pardna.runtime.errors import Conflict, NotFound
 
@@ -19,8 +19,8 @@ _BLOCK = (
 _NAMES = ("height", "from_xid", "to_xid", "journals", "root", "previous", "hash")
 
 
-#: Archived journals of transactions from (inclusive) to (exclusive) as sealed fields.
-Archived = Callable[[int, int], list[list[str]]]
+#: Archived journals of transactions from (inclusive) to (exclusive).
+Archived = Callable[[int, int], list[Sealed]]
 
 
 def export_lines(
@@ -36,14 +36,14 @@ def export_lines(
     for (height,) in heights:
         block, leaves = _block(connection, height)
         yield json.dumps({"block": block | {"leaves": [one.hex() for one in leaves]}})
-        journals = [fields for _, fields in _journals(connection, height)]
+        journals = _journals(connection, height)
         if len(journals) < len(leaves) and _is_archived(connection):
             if archived is None:
                 raise Conflict("ledger.archived", f"block {height} holds archived journals")
             journals += archived(int(block["from_xid"]), int(block["to_xid"]))
-            journals.sort(key=lambda fields: (int(fields[XID]), fields[JOURNAL_ID]))
-        for fields in journals:
-            yield json.dumps({"journal": fields})
+            journals.sort(key=lambda journal: journal.order)
+        for journal in journals:
+            yield json.dumps(_record(journal))
 
 
 def receipt(connection: Connection, journal_id: str, up_to: int = 0) -> dict[str, Any]:
@@ -56,12 +56,12 @@ def receipt(connection: Connection, journal_id: str, up_to: int = 0) -> dict[str
         raise NotFound("ledger.not_sealed", "no sealed block holds this journal")
     block, leaves = _block(connection, row[0])
     journals = _journals(connection, row[0])
-    position = next(i for i, (found, _) in enumerate(journals) if found == journal_id)
+    position = next(i for i, j in enumerate(journals) if j.fields[JOURNAL_ID] == journal_id)
     steps = proof(leaves, position)
     return {
         "format": RECEIPT,
         "block": block,
-        "journal": journals[position][1],
+        **_record(journals[position]),
         "proof": [[side, other.hex()] for side, other in steps],
         "chain": [_block(connection, height)[0] for height in range(row[0] + 1, up_to + 1)],
     }
@@ -83,6 +83,14 @@ def _block(connection: Connection, height: int) -> tuple[dict[str, Any], list[by
     ]
 
 
-def _journals(connection: Connection, height: int) -> list[tuple[str, list[str]]]:
-    rows = connection.execute("SELECT * FROM ledger.block_journals(%s)", (height,))
-    return [(str(journal), [field or "" for field in fields]) for journal, fields in rows]
+def _journals(connection: Connection, height: int) -> list[Sealed]:
+    rows = connection.execute("SELECT fields, opening FROM ledger.block_journals(%s)", (height,))
+    return [
+        Sealed(tuple(field or "" for field in fields), tuple(opening or ()))
+        for fields, opening in rows
+    ]
+
+
+def _record(journal: Sealed) -> dict[str, Any]:
+    record: dict[str, Any] = {"journal": list(journal.fields)}
+    return record | ({"opening": list(journal.opening)} if journal.opening else {})

@@ -12,7 +12,8 @@ from typing import Any
 
 import duckdb
 
-from pardna.ledger.archive import Facts, sealed_fields
+from pardna.ledger.archive import Facts, sealed_journal
+from pardna.ledger.seal import Sealed
 from pardna.runtime.errors import Conflict
 
 COLUMNS = {
@@ -31,6 +32,8 @@ COLUMNS = {
         "reverses": "VARCHAR",
         "posted_by": "VARCHAR",
         "xid": "UBIGINT",
+        "salt": "VARCHAR",
+        "commitment": "VARCHAR",
     },
     "entries": {
         "tenant_id": "VARCHAR",
@@ -85,8 +88,8 @@ class DuckParquet:
             while rows := found.fetchmany(size):
                 yield [dict(zip(names, row, strict=True)) for row in rows]
 
-    def sealed(self, journals: Path, entries: Path, from_xid: int, to_xid: int) -> list[list[str]]:
-        """Journals of these transactions as the fields that were sealed, in the order of sealing."""
+    def sealed(self, journals: Path, entries: Path, from_xid: int, to_xid: int) -> list[Sealed]:
+        """Journals of these transactions as they were sealed, in the order of sealing."""
         with self._open() as connection:
             names, found = _texts(
                 connection, journals, f"WHERE xid >= {from_xid} AND xid < {to_xid}"
@@ -99,7 +102,7 @@ class DuckParquet:
                 line = dict(zip(names, row, strict=True))
                 lines[line["journal_id"]].append(line)
         heads.sort(key=lambda head: (int(head["xid"]), head["journal_id"]))
-        return [sealed_fields(head, lines[head["journal_id"]]) for head in heads]
+        return [sealed_journal(head, lines[head["journal_id"]]) for head in heads]
 
     @contextmanager
     def _open(self) -> Iterator[duckdb.DuckDBPyConnection]:

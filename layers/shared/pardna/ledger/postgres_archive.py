@@ -19,7 +19,8 @@ _ROWS: dict[str, LiteralString] = {
                    to_char(effective_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'),
                    to_char(original_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'),
                    to_char(recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'),
-                   line_count, description, refs, metadata, reverses, posted_by, xid
+                   line_count, description, refs, metadata, reverses, posted_by, xid,
+                   encode(salt, 'hex'), encode(commitment, 'hex')
             FROM ledger.journals
             WHERE journal_id >= ledger.uuid7_floor(%(first)s::timestamptz)
               AND journal_id < ledger.uuid7_floor(%(end)s::timestamptz)

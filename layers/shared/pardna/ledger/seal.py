@@ -1,6 +1,6 @@
 """The ledger's Merkle blocks, without a database: hashes, proofs, and what an export must satisfy.
 
-The encoding is that of migration 0034: a journal is a list of text fields, each a netstring; leaves
+The encoding is that of migrations 0034 and 0037: a journal is a list of text fields, each a netstring; leaves
 are prefixed with a zero byte, inner nodes with a one byte (RFC 6962); blocks are chained by hash.
 """
 
@@ -12,10 +12,34 @@ from dataclasses import dataclass
 
 #: What the first block names as the hash of the block before it.
 GENESIS = hashlib.sha256(b"").digest()
-#: Fields of a journal before its lines begin, and fields of each line (see `journal_fields`).
-HEAD_FIELDS, LINE_FIELDS = 15, 7
-JOURNAL_ID, _LINE_COUNT, XID = 2, 8, 14
+#: The formats of a journal. The first seals its texts; the second commits to them with a salt.
+JOURNAL_1, JOURNAL_2 = "pardna-journal-1", "pardna-journal-2"
+#: Fields of a journal before its lines begin, and where its transaction's number stands, by format.
+HEAD_FIELDS = {JOURNAL_1: 15, JOURNAL_2: 13}
+LINE_FIELDS = 7
+JOURNAL_ID, _LINE_COUNT, _COMMITMENT = 2, 8, 9
 _AMOUNT, _CURRENCY = 3, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A journal as it was sealed, and what opens its commitment: salt (hex) and texts.
+
+    `opening` is empty for a journal that seals its texts, and for one whose texts were erased.
+    """
+
+    fields: tuple[str, ...]
+    opening: tuple[str, ...] = ()
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """Its place among others: transaction number, then id."""
+        return int(self.fields[HEAD_FIELDS[self.fields[0]] - 1]), self.fields[JOURNAL_ID]
+
+
+def commitment(opening: Sequence[str]) -> str:
+    """What a journal of the second format holds (hex) for a salt (hex) and its three texts."""
+    return hashlib.sha256(b"".join(map(_net, opening))).hexdigest()
 
 
 def _net(text: str) -> bytes:
@@ -128,12 +152,20 @@ def check_link(block: Block, before: Block) -> Fault | None:
     return None
 
 
-def check_journal(block: Block, fields: Sequence[str], sealed: bytes) -> Fault | None:
-    """One journal against the leaf that was sealed for it, and against the rule of double entry."""
+def check_journal(
+    block: Block, fields: Sequence[str], sealed: bytes, opening: Sequence[str] = ()
+) -> Fault | None:
+    """One journal against the leaf that was sealed for it, its texts against their commitment, and
+    its lines against the rule of double entry."""
     journal_id = fields[JOURNAL_ID] if len(fields) > JOURNAL_ID else ""
     if leaf(fields) != sealed:
         return Fault(block.height, journal_id, "the journal is not what was sealed")
-    lines = fields[HEAD_FIELDS:]
+    head = HEAD_FIELDS.get(fields[0])
+    if head is None:
+        return Fault(block.height, journal_id, "the journal is in a format that is not known")
+    if opening and (fields[0] != JOURNAL_2 or commitment(opening) != fields[_COMMITMENT]):
+        return Fault(block.height, journal_id, "the journal's texts are not those committed to")
+    lines = fields[head:]
     if len(lines) != LINE_FIELDS * int(fields[_LINE_COUNT]):
         return Fault(block.height, journal_id, "the journal's lines are not complete")
     sums: dict[str, int] = {}

@@ -4,11 +4,14 @@ An export is a text file of JSON lines:
 
     {"format": "pardna-ledger-export-1", "tenant_id": "..."}
     {"block": {"height": 1, "from_xid": "0", ..., "hash": "<hex>", "leaves": ["<hex>", ...]}}
-    {"journal": ["pardna-journal-1", ...]}            one for each leaf, in order
+    {"journal": ["pardna-journal-2", ...], "opening": ["<salt>", "<description>", ...]}
     {"block": ...}
 
+with one journal for each leaf, in order. The opening is absent where the texts were erased, and in
+journals of the format pardna-journal-1, which hold their texts themselves.
+
 A receipt is one JSON object: {"format": "pardna-ledger-receipt-1", "block": {... without leaves},
-"journal": [...], "proof": [["left" | "right", "<hex>"], ...], "chain": [{... a later block}, ...]};
+"journal": [...], "opening": [...], "proof": [["left" | "right", "<hex>"], ...], "chain": [{... a later block}, ...]};
 `chain` leads on to the block that was anchored, and may be absent.
 """
 
@@ -60,10 +63,11 @@ def verify_export(lines: Iterable[str], anchor: str | Anchor = "") -> Fault | No
         if fault := check_block(block, leaves, before):
             return fault
         for sealed in leaves:
-            journal = next(records, {}).get("journal")
+            said = next(records, {})
+            journal = said.get("journal")
             if journal is None:
                 return Fault(block.height, "", "a journal is missing")
-            if fault := check_journal(block, journal, sealed):
+            if fault := check_journal(block, journal, sealed, said.get("opening", ())):
                 return fault
         anchored = anchored or _is_anchored(block, anchor)
         before = block
@@ -87,7 +91,7 @@ def verify_receipt(receipt: dict[str, Any], anchor: str | Anchor = "") -> Fault 
     steps = [(side, bytes.fromhex(text)) for side, text in receipt["proof"]]
     if climb(leaf(fields), steps) != block.root:
         return Fault(block.height, str(fields[2]), "the journal is not what was sealed")
-    return check_journal(block, fields, leaf(fields))
+    return check_journal(block, fields, leaf(fields), receipt.get("opening", ()))
 
 
 def _is_anchored(block: Block, anchor: str | Anchor) -> bool:

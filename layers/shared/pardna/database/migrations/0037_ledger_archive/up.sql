@@ -1,5 +1,125 @@
--- Old months leave the database for the lake, and come back.
---
+-- What a journal says in words is committed to, not sealed itself, so that it can be erased and the chain
+-- still be verified; and old months leave the database for the lake, and come back.
+
+-- ---------------------------------------------------------------- texts that can be erased
+
+-- Description, references and metadata may name people. From here on a journal's leaf holds
+-- SHA-256 over a random salt and them, instead of them: format pardna-journal-2. Without the salt
+-- nobody can try texts against the commitment. Journals without a salt were sealed as
+-- pardna-journal-1, and stay so.
+ALTER TABLE ledger.journals ADD COLUMN salt bytea CHECK (octet_length(salt) = 16);
+ALTER TABLE ledger.journals ALTER COLUMN salt SET DEFAULT uuid_send(gen_random_uuid());
+-- Kept when the texts are erased, together with the salt.
+ALTER TABLE ledger.journals ADD COLUMN commitment bytea CHECK (octet_length(commitment) = 32);
+ALTER TABLE ledger.journals ADD CHECK (commitment IS NULL
+    OR (salt IS NULL AND description = '' AND refs = '{}' AND metadata = '{}'));
+
+CREATE FUNCTION ledger.commitment(salt bytea, description text, refs jsonb, metadata jsonb) RETURNS bytea
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT sha256(convert_to(ledger.net(encode(salt, 'hex')) || ledger.net(description)
+        || ledger.net(refs::text) || ledger.net(metadata::text), 'UTF8'))
+$$;
+
+-- The one change that a journal may see: its texts give way to the commitment that was sealed.
+CREATE FUNCTION ledger.refuse_all_but_erasure() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    texts CONSTANT text[] := ARRAY['salt', 'commitment', 'description', 'refs', 'metadata'];
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF OLD.salt IS NOT NULL AND NEW.salt IS NULL AND NEW.description = '' AND NEW.refs = '{}'
+           AND NEW.metadata = '{}' AND to_jsonb(NEW) - texts = to_jsonb(OLD) - texts
+           AND NEW.commitment = ledger.commitment(OLD.salt, OLD.description, OLD.refs, OLD.metadata) THEN
+            RETURN NEW;
+        END IF;
+    END IF;
+    RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING errcode = 'restrict_violation';
+END
+$$;
+DROP TRIGGER append_only ON ledger.journals;
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON ledger.journals
+    FOR EACH ROW EXECUTE FUNCTION ledger.refuse_all_but_erasure();
+
+-- Erase what a journal says in words, for a reason that the audit log keeps. For administrators, as the
+-- owner and within the tenant; the product's role may not. False when there is nothing to erase.
+-- Refused for journals sealed with their texts, and for months that were archived with them.
+CREATE FUNCTION ledger.erase_texts(journal uuid, reason text) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    known ledger.journals;
+BEGIN
+    SELECT * INTO known FROM ledger.journals j
+    WHERE j.tenant_id = app.tenant() AND j.journal_id = journal FOR UPDATE;
+    IF NOT FOUND OR known.commitment IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    IF known.salt IS NULL OR EXISTS (
+        SELECT FROM ledger.archives a WHERE a.tenant_id = app.tenant()
+        AND a.first_journal <= journal AND a.last_journal >= journal) THEN
+        RAISE EXCEPTION 'the texts of journal % were sealed or archived', journal
+            USING errcode = 'object_not_in_prerequisite_state';
+    END IF;
+    UPDATE ledger.journals j SET salt = NULL, description = '', refs = '{}', metadata = '{}',
+        commitment = ledger.commitment(known.salt, known.description, known.refs, known.metadata)
+    WHERE j.tenant_id = known.tenant_id AND j.journal_id = journal;
+    INSERT INTO app.audit_log (tenant_id, action, subject, detail)
+    VALUES (known.tenant_id, 'ledger.texts_erased', journal::text, jsonb_build_object('reason', reason));
+    RETURN true;
+END
+$$;
+
+-- As before, and `opening`: salt and texts of a commitment, null when there is none or it was erased.
+DROP FUNCTION ledger.block_journals(bigint);
+DROP FUNCTION ledger.journals_between(xid8, xid8);
+CREATE FUNCTION ledger.journals_between(from_xid xid8, to_xid xid8)
+RETURNS TABLE (journal_id uuid, fields text[], leaf bytea, opening text[])
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT j.journal_id, f.fields, sha256('\x00'::bytea || convert_to(n.body, 'UTF8')),
+           CASE WHEN j.salt IS NOT NULL
+                THEN ARRAY[encode(j.salt, 'hex'), j.description, j.refs::text, j.metadata::text] END
+    FROM ledger.journals j
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN j.salt IS NULL AND j.commitment IS NULL
+            THEN ARRAY['pardna-journal-1', j.tenant_id, j.journal_id::text, j.key, j.kind,
+                     ledger.instant(j.effective_at), ledger.instant(j.original_at),
+                     ledger.instant(j.recorded_at), j.line_count::text, j.description, j.refs::text,
+                     j.metadata::text, j.reverses::text, j.posted_by, j.xid::text]
+            ELSE ARRAY['pardna-journal-2', j.tenant_id, j.journal_id::text, j.key, j.kind,
+                     ledger.instant(j.effective_at), ledger.instant(j.original_at),
+                     ledger.instant(j.recorded_at), j.line_count::text,
+                     encode(coalesce(j.commitment,
+                         ledger.commitment(j.salt, j.description, j.refs, j.metadata)), 'hex'),
+                     j.reverses::text, j.posted_by, j.xid::text]
+            END || array_agg(l.field ORDER BY e.line, l.number) AS fields
+        FROM ledger.entries e
+        LEFT JOIN LATERAL (SELECT a.code FROM ledger.accounts a
+            WHERE a.tenant_id = e.tenant_id AND a.account_id = e.account_id LIMIT 1) a ON true
+        CROSS JOIN LATERAL unnest(ARRAY[e.line::text, e.account_id::text, a.code, e.amount_minor::text,
+            e.currency, e.item, e.effective_day::text]) WITH ORDINALITY l (field, number)
+        WHERE e.tenant_id = j.tenant_id AND e.journal_id = j.journal_id
+    ) f
+    CROSS JOIN LATERAL (
+        SELECT string_agg(ledger.net(x.field), '' ORDER BY x.number) AS body
+        FROM unnest(f.fields) WITH ORDINALITY x (field, number)
+    ) n
+    WHERE j.tenant_id = app.tenant()
+      AND j.xid >= journals_between.from_xid AND j.xid < journals_between.to_xid
+    ORDER BY j.xid, j.journal_id
+$$;
+CREATE FUNCTION ledger.block_journals(block_height bigint)
+RETURNS TABLE (journal_id uuid, fields text[], opening text[])
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT j.journal_id, j.fields, j.opening
+    FROM ledger.blocks b
+    CROSS JOIN LATERAL ledger.journals_between(b.from_xid, b.to_xid) j
+    WHERE b.tenant_id = app.tenant() AND b.height = block_height
+$$;
+REVOKE ALL ON FUNCTION ledger.commitment, ledger.refuse_all_but_erasure, ledger.erase_texts,
+    ledger.journals_between, ledger.block_journals FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ledger.block_journals TO pardna_runtime;
+
+-- ---------------------------------------------------------------- months that leave
+
 -- The order, each step repeatable and cut off anywhere without loss: the product writes a tenant's month
 -- as Parquet, reads it back, and registers what it read (register_archive compares that with the rows);
 -- when every tenant with rows is registered, the month is detached (detach_month). It stays in the
@@ -106,7 +226,8 @@ BEGIN
     EXECUTE format('SELECT count(*), ' || format(print,
         'j.journal_id::text, j.key, j.kind, ledger.instant(j.effective_at), ledger.instant(j.original_at),'
         ' ledger.instant(j.recorded_at), j.line_count::text, j.description, j.refs::text,'
-        ' j.metadata::text, j.reverses::text, j.posted_by, j.xid::text')
+        ' j.metadata::text, j.reverses::text, j.posted_by, j.xid::text, encode(j.salt, ''hex''),'
+        ' encode(j.commitment, ''hex'')')
         || ' FROM ledger.%I j WHERE j.tenant_id = app.tenant()', 'journals_' || to_char(month, 'YYYY_MM'))
     INTO journals, journals_print;
     EXECUTE format('SELECT count(*), coalesce(sum(e.amount_minor) FILTER (WHERE e.amount_minor > 0), 0), '
@@ -372,12 +493,13 @@ BEGIN
         RAISE EXCEPTION '% is not the month to restore next', month USING errcode = '22023';
     END IF;
     EXECUTE format('INSERT INTO ledger.%I (tenant_id, journal_id, key, kind, effective_at, original_at,'
-        ' recorded_at, line_count, description, refs, metadata, reverses, posted_by, xid)'
+        ' recorded_at, line_count, description, refs, metadata, reverses, posted_by, xid, salt, commitment)'
         ' SELECT app.tenant(), r.journal_id, r.key, r.kind, r.effective_at, r.original_at, r.recorded_at,'
-        ' r.line_count, r.description, r.refs::jsonb, r.metadata::jsonb, r.reverses, r.posted_by, r.xid'
+        ' r.line_count, r.description, r.refs::jsonb, r.metadata::jsonb, r.reverses, r.posted_by, r.xid,'
+        ' decode(r.salt, ''hex''), decode(r.commitment, ''hex'')'
         ' FROM jsonb_to_recordset($1) r (journal_id uuid, key text, kind text, effective_at timestamptz,'
         ' original_at timestamptz, recorded_at timestamptz, line_count smallint, description text,'
-        ' refs text, metadata text, reverses uuid, posted_by text, xid xid8) ON CONFLICT DO NOTHING', 'journals_' || to_char(month, 'YYYY_MM'))
+        ' refs text, metadata text, reverses uuid, posted_by text, xid xid8, salt text, commitment text) ON CONFLICT DO NOTHING', 'journals_' || to_char(month, 'YYYY_MM'))
         USING journals;
     EXECUTE format('INSERT INTO ledger.%I (tenant_id, journal_id, line, account_id, amount_minor,'
         ' currency, item, effective_day)'
