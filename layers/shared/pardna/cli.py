@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 #: Word -> (module, what it does in one line).
 COMMANDS = {
-    "ledger": ("pardna.ledger.command", "check an export of the ledger or a receipt, offline"),
+    "ledger": ("pardna.ledger.command", "proofs of the ledger: export, receipt, verify offline"),
     "match": ("pardna.matching.command", "match two files, and say why and why not"),
     "redrive": (
         "pardna.runtime.redrive",

@@ -20,6 +20,7 @@ from pardna.ledger.export import export_lines, receipt
 from pardna.ledger.seal import climb, leaf, merkle_root, proof
 from pardna.ledger.verify import main, verify_export, verify_receipt
 from pardna.runtime.errors import NotFound
+from pardna.runtime.settings import settings
 from tests.support.ledger import TENANT, document, entered, open_accounts, post, rows
 from tests.support.postgres import TestDatabase
 
@@ -309,6 +310,33 @@ def test_journals_that_were_sealed_with_their_texts_still_hold(database: TestDat
     fault = verify_export(export(conninfo))
     assert fault is not None
     assert fault.journal_id == keys_of(conninfo)["first"]
+
+
+def test_proofs_are_made_and_checked_from_the_command_line(
+    runtime: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", runtime)
+    settings.cache_clear()
+    path, journal_id = tmp_path / "file", keys_of(runtime)["10"]
+    for words in (
+        ["export", TENANT],
+        ["receipt", TENANT, journal_id],
+        ["receipt", TENANT, journal_id, "2"],
+    ):
+        assert cli(["ledger", *words]) == 0
+        path.write_text(capsys.readouterr().out)
+        assert cli(["ledger", "verify", str(path)]) == 0
+        assert capsys.readouterr().out == "holds\n"
+    assert cli(["ledger", "export", "other"]) == 0
+    assert "journal" not in capsys.readouterr().out
+    for words in (["receipt", "other", journal_id], ["receipt", TENANT, journal_id, "9"]):
+        assert cli(["ledger", *words]) == 1
+    assert cli(["ledger", "receipt", TENANT, journal_id, "x"]) == 1
+    assert cli(["ledger", "export"]) == 2
+    settings.cache_clear()
 
 
 def test_what_is_not_sealed_has_no_receipt(runtime: str) -> None:
