@@ -68,8 +68,9 @@ class RowChecks:
 
     def _card(self, transaction: Transaction) -> Iterator[Problem]:
         found = self._on_line(transaction.raw_position)
-        for text in _texts(transaction):
-            found += [c for c in card_numbers.in_text(text) if self._is_card(c)]
+        texts = _texts(transaction)
+        if card_numbers.may_hold("\x1f".join(texts)):
+            found += [c for t in texts for c in card_numbers.in_text(t) if self._is_card(c)]
         if found:
             self.explained.update(c.digits for c in found)
             yield card_problem(found, transaction.raw_position)
@@ -145,13 +146,14 @@ def day_of(moment: datetime | None) -> date | None:
     return None if moment is None else moment.date()
 
 
-def _texts(t: Transaction) -> Iterator[str]:
-    yield t.description
-    yield t.counterparty.name
-    yield t.counterparty.account
-    yield t.external_id
-    yield t.account
-    yield t.batch_id
-    yield t.source
-    for reference in t.references:
-        yield reference.value
+def _texts(t: Transaction) -> tuple[str, ...]:
+    return (
+        t.description,
+        t.counterparty.name,
+        t.counterparty.account,
+        t.external_id,
+        t.account,
+        t.batch_id,
+        t.source,
+        *[reference.value for reference in t.references],
+    )
