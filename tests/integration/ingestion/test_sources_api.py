@@ -31,6 +31,7 @@ from tests.integration.ingestion.conftest import ADMIN, BANK, STRIPE, Deployed, 
 from tests.support.formats import a_camt053, an_entry
 from tests.support.handlers import Context, a_request
 from tests.support.ingestion import SECRET, SECRET_ID, TENANT, stripe_signature
+from tests.support.outbox import make_outbox_table
 from tests.unit.formats.test_stripe import event
 
 EVENTS = Path(__file__).resolve().parents[3] / "events" / "ingestion"
@@ -304,6 +305,26 @@ def test_a_window_of_a_source_is_replayed_and_nothing_else(desk: Desk) -> None:
     )
     assert after == before
     assert len(after) == 4
+
+
+def test_a_replay_that_breaks_off_is_not_lost(desk: Desk) -> None:
+    desk.deployed.register(STRIPE)
+    desk.deployed.webhook(paid("evt_1"))
+    assert desk.deployed.normalise() == []
+    (key,) = desk.deployed.keys()
+    one = {"raw_sha256": key.rpartition("/")[2]}
+    desk.deployed.dynamodb.delete_table(TableName="outbox")  # the way out is closed: boundary 2
+    assert desk.call(replay_deliveries, one, source_id="stripe")[0] == 503
+    make_outbox_table(desk.deployed.dynamodb)
+    waiting = "SELECT count(*) FROM platform.outbox WHERE sent_at IS NULL"
+    assert desk.deployed.rows(waiting) == [(1,)]
+    assert desk.call(replay_deliveries, one, source_id="stripe")[0] == 202
+    source_wiring.replay_deliveries().relay.drain(TENANT)
+    assert desk.deployed.rows(waiting) == [(0,)]
+    assert desk.replayed() == []
+    assert desk.deployed.rows("SELECT count(*), max(version) FROM platform.transactions") == [
+        (1, 1)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -219,3 +219,23 @@ def test_formats_are_known_by_their_content_not_by_what_customers_write_in_them(
     for nothing in (b"", b" \n", b"{}", b"<a/>", b"a,b\n1,2", b'{"object":'):
         with pytest.raises(PardnaError):
             registry.detect(nothing)
+
+
+def test_a_list_of_events_tells_what_each_alone_would() -> None:
+    intent = {
+        "id": "pi_1",
+        "object": "payment_intent",
+        "amount": 500,
+        "amount_received": 500,
+        "currency": "jmd",
+        "metadata": {},
+        "latest_charge": "ch_1",
+    }
+    one = json.loads(event("payment_intent.succeeded", intent))
+    other = json.loads(event("customer.created", {"id": "cus_1", "object": "customer"}))
+    rows = [one, other, {"object": "event"}, {"object": "event", "type": "x", "data": []}, 7]
+    parsed = registry.parse(json.dumps({"object": "list", "data": rows}).encode(), STRIPE)
+    (alone,) = registry.parse(json.dumps(one).encode(), STRIPE).transactions
+    (listed,) = parsed.transactions
+    assert listed.content_hash == alone.content_hash
+    assert [p.position for p in parsed.problems] == ["row 3", "row 4", "row 5"]

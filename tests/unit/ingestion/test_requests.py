@@ -80,3 +80,63 @@ def test_a_layout_is_checked_and_kept() -> None:
         NewSource.model_validate(
             fields | {"layout": columns | {"dates": {"occurred": "D", "zone": "?"}}}
         )
+
+
+HOOK = {
+    "source_id": "shop",
+    "provider": "shop",
+    "channels": ["webhook"],
+    "account": "1",
+    "secret_id": f"/pardna/local/{TENANT}/shop",
+}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"signature": "gocardless"},
+        {"signature": "square", "webhook": {"url": "https://a.example/hook"}},
+        {"signature": "paypal", "secret_id": "", "webhook": {"webhook_id": "1JE42"}},
+        {"signature": "hmac", "webhook": {"scheme": {"header": "x-sig"}}},
+        {"webhook": {"networks": ["192.0.2.0/24", "2001:db8::/32", "198.51.100.7"]}},
+    ],
+)
+def test_webhooks_of_every_kind_are_written_as_they_are_read(more: dict[str, Any]) -> None:
+    profile = NewSource.model_validate(HOOK | more).to_profile(TENANT, "local")
+    assert SourceProfile.from_dict(profile.to_dict()) == profile
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"signature": "none"},
+        {"signature": "square"},
+        {"signature": "paypal"},
+        {"signature": "hmac"},
+        {"signature": "stripe", "webhook": {"scheme": {"header": "x-sig"}}},
+        {
+            "signature": "hmac",
+            "webhook": {"scheme": {"header": "x-sig", "signed": ["url", "body"]}},
+        },
+        {"signature": "gocardless", "secret_id": ""},
+    ],
+)
+def test_a_webhook_that_could_not_be_checked_is_refused(more: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match=r"source\."):
+        NewSource.model_validate(HOOK | more).to_profile(TENANT, "local")
+
+
+@pytest.mark.parametrize(
+    "webhook",
+    [
+        {"networks": ["192.0.2.1/24"]},
+        {"networks": ["everybody"]},
+        {"url": "http://a.example/hook"},
+        {"webhook_id": "a|b"},
+        {"scheme": {"header": "x-sig", "algorithm": "md5"}},
+        {"secret": "whsec_1"},
+    ],
+)
+def test_rules_that_are_none_are_refused(webhook: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        NewSource.model_validate(HOOK | {"webhook": webhook})

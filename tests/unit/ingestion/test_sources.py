@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from pardna.ingestion import deliveries
+from pardna.ingestion import sources as service
 from pardna.ingestion.model import SourceProfile
 from pardna.ingestion.schedules import Schedule
 from pardna.ingestion.sources import SecretDesk, SourceDesk, shown
@@ -176,3 +179,16 @@ def test_what_is_shown_holds_no_secret() -> None:
     assert json.loads(json.dumps(plain))["webhook"]["scheme"]["header"] == "x-sig"
     assert "extra" not in plain
     assert plain["webhook_path"] == f"/webhooks/{TENANT}/stripe"
+
+
+@pytest.mark.parametrize(
+    ("module", "writes"),
+    [
+        (service, ("self.schedules.put(", "self.sources.switch(", "self.schedules.remove(")),
+        (deliveries, ("self.outbox.announce(", "self.relay.drain(")),
+    ],
+)
+def test_every_write_is_on_the_list(module: Any, writes: tuple[str, ...]) -> None:
+    """A new write must be numbered, and be broken off by a test."""
+    text = inspect.getsource(module)
+    assert sum(text.count(write) for write in writes) == text.count("# boundary ")

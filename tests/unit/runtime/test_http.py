@@ -118,3 +118,16 @@ def test_unknown_errors_say_nothing_of_their_cause() -> None:
 def test_a_correlation_id_that_could_forge_log_lines_is_not_taken(given: str) -> None:
     request = parse_request(an_event(headers={"x-correlation-id": given}), CONTEXT)
     assert request.correlation_id == "r1"
+
+
+def test_headers_that_come_twice_are_known_and_the_address_is_the_gateways() -> None:
+    event: dict[str, Any] = {
+        "headers": {"X-Sig": "b", "X-One": "1", "x-ONE": "2", "X-Forwarded-For": "192.0.2.1"},
+        "multiValueHeaders": {"X-Sig": ["a", "b"], "X-Once": ["1"], "X-None": None},
+        "requestContext": {"requestId": "c-1", "identity": {"sourceIp": "198.51.100.1"}},
+    }
+    request = parse_request(event, SimpleNamespace())
+    assert request.repeated == {"x-sig", "x-one"}
+    assert request.address == "198.51.100.1"
+    bare = parse_request({"requestContext": {"identity": None}}, SimpleNamespace())
+    assert (bare.repeated, bare.address) == (frozenset(), "")

@@ -126,7 +126,7 @@ class NewScheme(_Strict):
 class NewWebhook(_Strict):
     """What checking a source's webhooks needs besides its secret."""
 
-    url: Short = Field(default="", pattern=r"^(https://[\x21-\x7e]+)?$")
+    url: str = Field(default="", max_length=500, pattern=r"^(https://[\x21-\x7e]+)?$")
     webhook_id: str = Field(default="", pattern=r"^[A-Za-z0-9]{0,50}$")
     sandbox: bool = False
     networks: tuple[Short, ...] = Field(default=(), max_length=50)
