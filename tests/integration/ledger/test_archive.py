@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, LiteralString
 
 import boto3
+import duckdb
 import psycopg
 import pytest
 from moto import mock_aws
@@ -285,6 +286,15 @@ def test_an_export_reaches_into_the_archive(closed: Old, tmp_path: Path) -> None
     def archived(from_xid: int, to_xid: int) -> list[Sealed]:
         return closed.parquet.sealed(journals, entries, from_xid, to_xid)
 
+    # Any reader of Parquet answers without the database, as docs/ledger.md shows.
+    with duckdb.connect() as offline:
+        added = "SELECT account, currency, sum(amount_minor) FROM '{}' GROUP BY ALL"
+        found = offline.execute(added.format(tmp_path / "back-entries*.parquet")).fetchall()
+        assert {account: int(total) for account, _, total in found} == {
+            "a": 3112,
+            "b": -3182,
+            "clearing:x": 70,
+        }
     with entered(closed.runtime) as connection:
         again = list(export_lines(connection, TENANT, archived))
     assert again == whole
