@@ -1,7 +1,8 @@
 """Truth first: what happened, then what two sides say of it, then the answer key.
 
 ``generate(con, rows, seed, folder)`` writes ``left.parquet``, ``right.parquet`` (about `rows` rows
-each) and ``key.parquet``. Deterministic: every choice is a hash of the seed and the row's number.
+each) and ``key.parquet``; ``generate_shards`` writes a million rows in each of several currencies,
+``left-JMD.parquet`` and so on. Deterministic: every choice is a hash of the seed and the row's number.
 
 Cases (in thousandths of the truth): clean identity 505; reference written differently 130; one
 character wrong 45; net of a fee, in four schedules 60; lump settlements with refunds and disputes
@@ -23,6 +24,8 @@ CASES = (
 )  # fmt: skip
 LUMP = 20
 FIRST_DAY = "2026-01-05"
+CURRENCIES = ("JMD", "TTD", "BBD", "GYD", "XCD", "BSD", "BZD", "HTG", "SRD", "KYD")
+OTHER_CURRENCY = "USD"
 
 #: By source of the right side: basis points, flat, minimum, tier up to which 100 bp more are kept.
 FEES = {"p:1": (290, 3000, 0, 0), "p:2": (0, 5000, 0, 0), "p:3": (150, 0, 2500, 0), "p:4": (250, 1000, 0, 500_000)}  # fmt: skip
@@ -36,7 +39,7 @@ def _pick(name: str, size: int, seed: int) -> str:
     return f"(md5_number_lower('{seed}/{name}/' || i) % {size})::BIGINT"
 
 
-def _truth(rows: int, seed: int) -> str:
+def _truth(rows: int, seed: int, first: int) -> str:
     """One row a movement: its case, amount, day, names, references."""
     bounds, total = [], 0
     for name, share in CASES:
@@ -59,7 +62,7 @@ SELECT *, CASE {" ".join(bounds)} END AS "case" FROM (
     'INV-' || upper(substr(md5('{seed}r' || i), 1, 6)) || '-' || upper(substr(md5('{seed}s' || i), 1, 8)) AS ref,
     'p:' || (1 + {pick("source", 4)}) AS source,
     {pick("edit", 17)} AS edit, {pick("style", 4)} AS style, {pick("part", 80)} + 10 AS part
-  FROM range({rows}) t(i))
+  FROM range({first}, {first + rows}) t(i))
 """
 
 
@@ -98,31 +101,31 @@ _EDITED = (
 _COLUMNS = "id, source, kind, amount_minor::BIGINT AS amount_minor, currency, day, batch, name, account, refs"
 
 
-def _sides() -> tuple[str, str]:
+def _sides(currency: str) -> tuple[str, str]:
     """What each side says."""
     singles = "('clean','rewritten','one_edit','fee','parts','truncated','named','twice','amount','currency','late','no_right','lookalike')"
     left = f"""
 CREATE TABLE left_side AS
 SELECT 'L' || i AS id, 'ledger:main' AS source, 'charge' AS kind, amount AS amount_minor,
-       'JMD' AS currency, day, '' AS batch, name, '' AS account,
+       '{currency}' AS currency, day, '' AS batch, name, '' AS account,
        CASE WHEN "case" IN ('clean','twice','amount','currency','late') THEN {_STRONG}
             WHEN "case" IN ('named','lookalike') THEN {_NONE} ELSE {_weak("ref")} END AS refs
 FROM truth WHERE "case" IN {singles}
 UNION ALL
 SELECT 'L' || i, 'psp:lump', CASE WHEN i % 11 = 0 THEN 'refund' WHEN i % 17 = 0 THEN 'dispute' ELSE 'charge' END,
-       CASE WHEN i % 11 = 0 OR i % 17 = 0 THEN -(amount // 10) ELSE amount - {_FEE} END, 'JMD', day,
+       CASE WHEN i % 11 = 0 OR i % 17 = 0 THEN -(amount // 10) ELSE amount - {_FEE} END, '{currency}', day,
        batch, '', '', {_NONE}
 FROM lumps
 UNION ALL
 SELECT 'LP' || batch, 'psp:lump', 'payout', -sum(CASE WHEN i % 11 = 0 OR i % 17 = 0 THEN -(amount // 10) ELSE amount - {_FEE} END),
-       'JMD', max(day), '', '', '', [{{'type': 'payout', 'value': batch, 'strong': true}}]
+       '{currency}', max(day), '', '', '', [{{'type': 'payout', 'value': batch, 'strong': true}}]
 FROM lumps GROUP BY batch
 """
     right = f"""
 CREATE TABLE right_side AS
 SELECT 'R' || i AS id, source, 'transfer' AS kind,
        CASE "case" WHEN 'fee' THEN amount - {_FEE} WHEN 'amount' THEN amount + 100 + edit ELSE amount END AS amount_minor,
-       CASE "case" WHEN 'currency' THEN 'USD' ELSE 'JMD' END AS currency,
+       CASE "case" WHEN 'currency' THEN 'USD' ELSE '{currency}' END AS currency,
        day + CASE "case" WHEN 'late' THEN 120 WHEN 'lookalike' THEN 0 ELSE lag END AS day, '' AS batch,
        CASE WHEN style = 0 THEN upper(name) WHEN style = 1 AND "case" <> 'named' THEN '' ELSE name END AS name, '' AS account,
        CASE WHEN "case" IN ('clean','twice','amount','currency','late') THEN {_STRONG}
@@ -132,17 +135,17 @@ SELECT 'R' || i AS id, source, 'transfer' AS kind,
             WHEN "case" IN ('named','lookalike') THEN {_NONE} ELSE {_weak("ref")} END AS refs
 FROM truth WHERE "case" NOT IN ('lump','no_right','parts')
 UNION ALL
-SELECT 'R' || i || 'b', source, 'transfer', amount, 'JMD', day + lag + 1, '', name, '', {_STRONG}
+SELECT 'R' || i || 'b', source, 'transfer', amount, '{currency}', day + lag + 1, '', name, '', {_STRONG}
 FROM truth WHERE "case" = 'twice'
 UNION ALL
-SELECT 'R' || i || 'a', source, 'transfer', amount * part // 100, 'JMD', day, '', name, '', {_weak("ref")}
+SELECT 'R' || i || 'a', source, 'transfer', amount * part // 100, '{currency}', day, '', name, '', {_weak("ref")}
 FROM truth WHERE "case" = 'parts'
 UNION ALL
-SELECT 'R' || i || 'b', source, 'transfer', amount - amount * part // 100, 'JMD', day + lag, '', name, '', {_weak("ref")}
+SELECT 'R' || i || 'b', source, 'transfer', amount - amount * part // 100, '{currency}', day + lag, '', name, '', {_weak("ref")}
 FROM truth WHERE "case" = 'parts'
 UNION ALL
 SELECT 'RP' || batch, 'bank:main', 'transfer', sum(CASE WHEN i % 11 = 0 OR i % 17 = 0 THEN -(amount // 10) ELSE amount - {_FEE} END),
-       'JMD', max(day) + 1, '', '', '', [{{'type': 'payout', 'value': batch, 'strong': false}}]
+       '{currency}', max(day) + 1, '', '', '', [{{'type': 'payout', 'value': batch, 'strong': false}}]
 FROM lumps GROUP BY batch
 """
     return left, right
@@ -165,10 +168,18 @@ UNION ALL SELECT 'unresolvable', "case", 'L' || i, 'R' || i, 'AMBIGUOUS', 2 FROM
 """
 
 
-def generate(con: duckdb.DuckDBPyConnection, rows: int, seed: int, folder: Path) -> None:
+def generate(
+    con: duckdb.DuckDBPyConnection,
+    rows: int,
+    seed: int,
+    folder: Path,
+    currency: str = "JMD",
+    first: int = 0,
+    suffix: str = "",
+) -> None:
     """Write the three files into `folder`; the same numbers give the same files."""
     folder.mkdir(parents=True, exist_ok=True)
-    con.execute(_truth(rows, seed))
+    con.execute(_truth(rows, seed, first))
     # Look-alikes: three in a row share amount, day and name, and carry no reference.
     con.execute(
         """UPDATE truth SET amount = t.amount, day = t.day, name = t.name FROM (
@@ -180,18 +191,44 @@ def generate(con: duckdb.DuckDBPyConnection, rows: int, seed: int, folder: Path)
            WHERE truth.i = t.i"""
     )
     con.execute(
-        f"""CREATE TABLE lumps AS SELECT *, 'po_' || upper(substr(md5('{seed}b' || number), 1, 14)) AS batch
+        f"""CREATE TABLE lumps AS SELECT *, 'po_' || upper(substr(md5('{seed}b' || (number + {first})), 1, 14)) AS batch
             FROM (SELECT *, (row_number() OVER (ORDER BY i) - 1) // {LUMP} AS number
                   FROM truth WHERE "case" = 'lump')"""
     )
-    for statement in (*_sides(), _KEY):
+    for statement in (*_sides(currency), _KEY):
         con.execute(statement)
     for table, name in (("left_side", "left"), ("right_side", "right"), ("key", "key")):
         order = "id" if table != "key" else "coalesce(l, r)"
         columns = _COLUMNS if table != "key" else "*"
-        con.execute(
-            f"COPY (SELECT {columns} FROM {table} ORDER BY hash({order}, {seed}))"
-            f" TO '{folder / (name + '.parquet')}' (FORMAT parquet)"
-        )
+        query = f"SELECT {columns} FROM {table} ORDER BY hash({order}, {seed})"
+        if suffix and table == "right_side":
+            # What shows the wrong currency belongs to that currency's shard.
+            for own, where in ((suffix, "="), (f"-{OTHER_CURRENCY}{suffix}", "<>")):
+                chosen = query.replace("ORDER BY", f"WHERE currency {where} '{currency}' ORDER BY")
+                _copy(con, chosen, folder / f"{name}{own}.parquet")
+        else:
+            _copy(con, query, folder / f"{name}{suffix}.parquet")
     for table in ("truth", "lumps", "left_side", "right_side", "key"):
         con.execute(f"DROP TABLE {table}")
+
+
+def _copy(con: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
+    con.execute(f"COPY ({query}) TO '{path}' (FORMAT parquet)")
+
+
+def generate_shards(
+    con: duckdb.DuckDBPyConnection, rows: int, seed: int, folder: Path
+) -> tuple[str, ...]:
+    """Write `rows` in equal parts of each of `CURRENCIES`; returns the currencies that there are.
+
+    A currency's legs never match another's, so its files are a shard: no candidate pair is cut.
+    """
+    part = rows // len(CURRENCIES)
+    for number, currency in enumerate(CURRENCIES):
+        generate(con, part, seed, folder, currency, number * part, f"-{currency}")
+    _copy(
+        con,
+        f"SELECT * FROM '{folder}/left-{CURRENCIES[0]}.parquet' LIMIT 0",
+        folder / f"left-{OTHER_CURRENCY}.parquet",
+    )
+    return (*CURRENCIES, OTHER_CURRENCY)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from pardna.matching.engine import Result, match
 from pardna.matching.model import Leg, Pair
 from pardna.matching.rules import FeeSchedule, FeeTier, PairRules, Rules, default_rules
-from pardna.transactions.model import Kind, Transaction
+from pardna.transactions.model import Counterparty, Kind, Transaction
 from tests.support.matching import (
     DAY,
     bank_line,
@@ -283,3 +283,95 @@ def test_what_is_not_one_full_refund_is_left_to_people(refunds: list[Transaction
 
     assert not result.matches
     assert len(result.findings) == 1 + len(refunds)
+
+
+def named(side: str, number: int, amount: int, name: str = "Avis Brown") -> Transaction:
+    """A movement without any reference, of a counterparty."""
+    made = contribution(f"g{number}", amount, "bank") if side == "l" else bank_line(number, amount)
+    return replace(made, references=(), counterparty=Counterparty(name=name))
+
+
+def test_a_set_that_is_the_only_one_to_come_to_a_line_is_proposed_and_never_matched() -> None:
+    parts = [named("l", n, amount) for n, amount in enumerate((301, 207, 555, 91))]
+    result = run(*parts, named("r", 9, 301 + 207 + 91), pair=Pair.INTERNAL_BANK, on=LATE)
+    assert result.matches == ()
+    [found] = result.proposals
+    assert (found.level, found.rule_id, found.shape) == (3, "group", "n:1")
+    assert names(found.members) == ["con_g0", "con_g1", "con_g3", "line_9"]
+    assert "no other set of the 4 that were looked at does" in found.explanation.sentence
+    assert "Only a person may confirm it" in found.explanation.sentence
+    assert told(result) == [("MISSING_BANK", "missing", ["con_g2"])]
+
+
+def test_a_payment_in_parts_is_found_the_other_way_round() -> None:
+    lines = [named("r", n, amount) for n, amount in enumerate((301, 207))]
+    result = run(named("l", 9, 508), *lines, pair=Pair.INTERNAL_BANK, on=LATE)
+    [found] = result.proposals
+    assert (found.shape, names(found.members)) == ("1:n", ["con_g9", "line_0", "line_1"])
+
+
+def test_sets_that_are_not_the_only_ones_are_ambiguous() -> None:
+    parts = [named("l", n, amount) for n, amount in enumerate((100, 400, 200, 300))]
+    result = run(*parts, named("r", 9, 500), pair=Pair.INTERNAL_BANK, on=LATE)
+    assert result.proposals == ()
+    assert ("AMBIGUOUS", "group_ambiguous", ["line_9"]) in told(result)
+
+
+def test_two_lines_that_claim_one_movement_are_ambiguous_both() -> None:
+    parts = [named("l", n, amount) for n, amount in enumerate((301, 207, 555))]
+    lines = [named("r", 8, 301 + 207), named("r", 9, 301 + 555)]
+    result = run(*parts, *lines, pair=Pair.INTERNAL_BANK, on=LATE)
+    assert result.proposals == ()
+    assert {n for c, _, (n,) in told(result) if c == "AMBIGUOUS"} == {"line_8", "line_9"}
+
+
+def test_what_a_search_does_not_look_at_is_told() -> None:
+    many = [named("l", n, 1_000 + n) for n in range(25)]
+    result = run(*many, named("r", 99, 2_001), pair=Pair.INTERNAL_BANK, on=LATE)
+    assert result.proposals == ()
+    assert result.caps == {"groups_of_too_many_candidates": 1}
+    few = [named("l", n, 1_000 + n) for n in range(20)]
+    result = run(*few, named("r", 99, 9_999), pair=Pair.INTERNAL_BANK, on=LATE, subset_steps=3)
+    assert result.caps["groups_search_given_up"] == 1
+    assert run(*few, named("r", 99, 2_001, "Beres Clarke"), pair=Pair.INTERNAL_BANK).caps == {}
+
+
+def test_hostile_amounts_days_and_texts_are_only_data() -> None:
+    """The largest amounts there are, days at both ends of the calendar, texts that look like SQL."""
+    huge = 9_000_000_000_000_000_000
+    far = [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)]
+    evil = "Robert'); DROP TABLE decisions; --\u202e\ud7ff"
+    records = [
+        replace(make(n, amount), occurred_at=at, counterparty=Counterparty(name=evil))
+        for n, (amount, at) in enumerate((a, d) for a in (huge, -huge, 0) for d in far)
+        for make in (
+            lambda n, a: contribution(f"h{n}", a, "bank"),
+            lambda n, a: replace(paid(n, a, "PDN-7K3Q-R01-h1"), references=(weak("payment_reference", evil), strong("utr", evil))),
+            lambda n, a: replace(paid(f"{n}b", a, "PDN-7K3Q-R01-h1"), references=(strong("utr", evil),)),
+        )
+    ]  # fmt: skip
+    result = run(*records, pair=Pair.INTERNAL_BANK, tolerance_bp=10_000, fees=(FeeSchedule("JMD", (FeeTier(0, 10_000, 1),)),))  # fmt: skip
+    placed = [leg for m in (*result.matches, *result.proposals) for leg in m.members]
+    placed += [leg for f in result.findings for leg in f.covered]
+    placed += result.waiting
+    assert sorted(leg.external_id for leg in placed) == sorted(r.external_id for r in records)
+
+
+def test_one_side_a_thousand_times_larger() -> None:
+    many = [paid(n, 500 + n % 7, f"PDN-7K3Q-R01-{n}") for n in range(3_000)]
+    ours = [contribution(n, 500 + n % 7, "bank") for n in (1, 700, 2_999)]
+    result = run(*ours, *many, pair=Pair.INTERNAL_BANK, on=LATE)
+    assert sorted(names(m.members) for m in result.matches) == [
+        ["con_1", "line_1"], ["con_2999", "line_2999"], ["con_700", "line_700"]
+    ]  # fmt: skip
+    assert len(result.matches) * 2 + len(result.findings) == len(many) + len(ours)
+
+
+def test_a_strong_reference_that_many_rows_of_both_sides_carry_joins_nothing() -> None:
+    same = (strong("end_to_end", "NOTPROVIDED"),)
+    ours = [replace(contribution(n, 500 + n, "bank"), references=same) for n in range(40)]
+    theirs = [replace(bank_line(n, 500 + n), references=same) for n in range(40)]
+    result = run(*ours, *theirs, pair=Pair.INTERNAL_BANK, on=LATE)
+    assert result.matches == ()
+    assert result.caps["identities_shared_by_too_many_l"] == 1
+    assert result.caps["identities_shared_by_too_many_r"] == 1

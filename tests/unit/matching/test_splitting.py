@@ -26,7 +26,7 @@ from tests.support.matching import TENANT
 
 PAIR = Pair.INTERNAL_BANK
 ON = date(2026, 6, 1)
-PHASES = (Phase.IDENTITY, Phase.REFERENCE, Phase.AMOUNT)
+PHASES = (Phase.IDENTITY, Phase.REFERENCE, Phase.AMOUNT, Phase.GROUP)
 
 
 def a_leg(side: str, identifier: str, amount: int, day: date, **more: Any) -> Leg:

@@ -122,6 +122,9 @@ def reason(finding: Finding, legs_count: int) -> str:
             f"{what} of {amount} has several equally good counterparts by reference {finding.value}."
         ),
         "lookalikes": f"{what} of {amount} has several look-alikes and no reference that tells them apart.",
+        "group_ambiguous": (
+            f"{what} of {amount} is what several sets of {finding.value}'s movements come to."
+        ),
         "bank_differs": (
             f"Payout {finding.value} and its bank line differ by {number}: the bank shows "
             f"{Money(finding.legs[-1].amount_minor, currency)}, the payout is {Money(-first.amount_minor, currency)}."

@@ -37,6 +37,7 @@ _APART = """CASE WHEN d.days = 0 THEN 'on the same day' ELSE abs(d.days) || ' bu
 _SENTENCE = f"""CASE d.rule
  WHEN 'identity' THEN 'Both carry the same ' || d.type || ' and the same amount, ' || {_APART} || '.'
  WHEN 'settlement' THEN 'The payout settles these movements, whose net amounts come to it: difference 0; the other side shows the same amount.'
+ WHEN 'group' THEN 'These movements of one counterparty come to the same on both sides, and no other set of them does. Only a person may confirm it.'
  WHEN 'reference_sum' THEN 'Movements under one reference come to the same on both sides.'
  WHEN 'probable' THEN 'The same amount, ' || {_APART}
    || CASE d.type WHEN '' THEN '; no reference is shared' ELSE '; the references share a part' END
@@ -96,6 +97,7 @@ _REASON = """CASE f.code
  WHEN 'duplicate_line' THEN 'It names payout ' || f.value || ', which has its line.'
  WHEN 'ambiguous' THEN 'It has several equally good counterparts by reference ' || f.value || '.'
  WHEN 'lookalikes' THEN 'It has several look-alikes and no reference that tells them apart.'
+ WHEN 'group_ambiguous' THEN 'Several sets of the other side''s ' || f.other || ' movements of this counterparty come to it.'
  WHEN 'bank_differs' THEN 'Payout ' || f.value || ' and the line that names it differ by ' || f.number || ' minor units.'
  WHEN 'members_differ' THEN 'What payout ' || f.value || ' settles does not come to it: difference ' || f.number || ' minor units.'
  WHEN 'members_unknown' THEN 'Nobody reports what payout ' || f.value || ' settles.'

@@ -20,6 +20,7 @@ import duckdb
 
 from pardna.matching.codec import Finding
 from pardna.matching.engine_base import LEG_COLUMNS, SIDES, Engine
+from pardna.matching.engine_groups import groups
 from pardna.matching.engine_identity import identity_findings, level_1
 from pardna.matching.engine_probable import leftovers, level_4
 from pardna.matching.engine_rules import level_2
@@ -72,7 +73,16 @@ def load_legs(engine: Engine, side: str, legs: Sequence[Leg]) -> None:
 
 
 #: All levels in their order, then what is left over.
-STEPS = (level_1, level_3, level_2, reference_sums, identity_findings, level_4, leftovers)
+STEPS = (
+    level_1,
+    level_3,
+    level_2,
+    reference_sums,
+    identity_findings,
+    level_4,
+    groups,
+    leftovers,
+)
 
 
 def match(

@@ -108,6 +108,10 @@ def _match(
         variance_kind=variance,
         status=Status.PROPOSED if proposed else Status.COMMITTED,
     )
+    if rule == "group":
+        more_left, more_right = extra[left_id]
+        legs = (left, *more_left, right, *more_right)
+        return replace(base, members=legs, explanation=_group_story(legs, int(other)))
     if rule == "reference_sum":
         more_left, more_right = extra[left_id]
         legs = (left, *more_left, right, *more_right)
@@ -204,6 +208,23 @@ def _sum_story(legs: Sequence[Leg], value: str) -> Explanation:
             f"same on both sides, {total}."
         ),
         signals=(Signal("reference", "equal", 9_700), Signal("difference", "0")),
+    )
+
+
+def _group_story(legs: Sequence[Leg], candidates: int) -> Explanation:
+    left = [leg.basis_minor or 0 for leg in legs if leg.is_left]
+    total = Money(sum(left), legs[0].currency)
+    return Explanation(
+        sentence=(
+            f"{len(left)} and {len(legs) - len(left)} movements of {legs[0].name} come to the same on "
+            f"both sides, {total}; no other set of the {candidates} that were looked at does. "
+            "Only a person may confirm it."
+        ),
+        signals=(
+            Signal("counterparty", "equal"),
+            Signal("difference", "0"),
+            Signal("candidates", str(candidates)),
+        ),
     )
 
 

@@ -12,6 +12,7 @@ from datetime import date
 
 from pardna.matching.engine import Result, database, load_legs
 from pardna.matching.engine_base import SIDES, Engine
+from pardna.matching.engine_groups import groups
 from pardna.matching.engine_identity import identity_findings, level_1
 from pardna.matching.engine_probable import leftovers, level_4
 from pardna.matching.engine_rules import level_2
@@ -25,7 +26,8 @@ from pardna.matching.splitting import Hub, Phase
 STEPS: Mapping[Phase, tuple[Callable[[Engine], None], ...]] = {
     Phase.IDENTITY: (level_1, level_3, level_2, identity_findings, leftovers),
     Phase.REFERENCE: (level_2, reference_sums),
-    Phase.AMOUNT: (level_4, leftovers),
+    Phase.AMOUNT: (level_4,),
+    Phase.GROUP: (groups, leftovers),
 }
 #: What `to_result` reads and only level 3 makes.
 _NO_MEMBERS = "CREATE TABLE settlement_members (leg BIGINT, member BIGINT, basis BIGINT)"
@@ -105,7 +107,7 @@ def _later(engine: Engine, phase: Phase, hubs: Sequence[Hub]) -> None:
     for step in STEPS[phase]:
         step(engine)
     for side in SIDES:
-        _leave(engine, side, "" if phase is Phase.REFERENCE else "WHERE false")
+        _leave(engine, side, "WHERE false" if phase is Phase.GROUP else "")
 
 
 def _leave(engine: Engine, side: str, which: str) -> None:

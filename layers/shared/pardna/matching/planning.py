@@ -29,7 +29,7 @@ from pardna.runtime.clock import Clock, iso
 SHARD_LEGS = 200_000
 #: Parts of the lake that one shard reads; a part has 10,000 rows at most.
 _PARTS_AT_ONCE = 10
-_STAGES = (Phase.READ, Phase.IDENTITY, Phase.REFERENCE, Phase.AMOUNT)
+_STAGES = (Phase.READ, Phase.IDENTITY, Phase.REFERENCE, Phase.AMOUNT, Phase.GROUP)
 
 Defined = dict[str, Any]
 
@@ -230,6 +230,8 @@ class PlanRun:
             spoken_for = self._spoken_for(tenant_id, identifier, mine, pair)
             files = [*files, *last.get("skipped", [])]
             last = {}
+            if not files:
+                break
             made = _Cut(self._files, fixed_rules(self._files, tenant_id, identifier).of(pair),
                         self._shard_legs, prefix)  # fmt: skip
             found = list(made.cut(files, phase, spoken_for))

@@ -1,7 +1,7 @@
 # ruff: noqa: S608  (statements are built from names and paths of ours; values are parameters)
 """Cutting the legs of a pair into shards so that no candidate match is cut in two.
 
-The levels run in three phases, and each phase has keys of its own. Two legs that share a key of the
+The levels run in four phases, and each phase has keys of its own. Two legs that share a key of the
 phase may meet in it; two legs that are not even connected by a chain of keys cannot. So the unit is
 the connected component, and a shard is some whole components.
 
@@ -9,7 +9,8 @@ the connected component, and a shard is some whole components.
 |---|---|---|
 | identity | reversals, 1, 3 by id, contradicted identities | identity references, charge ids, payout ids |
 | reference | 2, sums under one reference | normalised references, pairs one edit apart |
-| amount | 4, what is left over | currency and amount |
+| amount | 4 | currency and amount |
+| group | sets found by search, what is left over | currency and counterparty |
 
 What a phase leaves free goes on to the next. A leg that shares no key with anybody skips a phase.
 A component above the limit is one shard, larger than the others: it is not cut. A normalised
@@ -45,6 +46,7 @@ class Phase(StrEnum):
     IDENTITY = "identity"
     REFERENCE = "reference"
     AMOUNT = "amount"
+    GROUP = "group"
     ABSORB = "absorb"
 
 
@@ -110,11 +112,18 @@ _AMOUNT = """
 INSERT INTO links SELECT leg, hash('amount', currency, basis) FROM legs WHERE basis <> 0
 """
 
+_GROUP = """
+INSERT INTO links
+SELECT leg, hash('name', currency, lower(name))
+FROM (SELECT leg, currency, json_extract_string(body, '$.name') AS name FROM legs) WHERE name <> ''
+"""
+
 #: To a leg without any key a phase does nothing; a payout is judged even when nobody names it.
 _NEVER_ALONE = {
     Phase.IDENTITY: "bool_or(side = 'l' AND kind = 'payout')",
     Phase.REFERENCE: "false",
-    Phase.AMOUNT: "true",
+    Phase.AMOUNT: "false",
+    Phase.GROUP: "true",
 }
 
 
@@ -167,8 +176,10 @@ def _link(con: duckdb.DuckDBPyConnection, phase: Phase, rules: PairRules, hub_le
         con.execute("DROP TABLE hubs")
         con.execute(_HUBS, {"hub": max(hub_legs, rules.candidates_max)})
         con.execute(_REFERENCE, {"cap": rules.candidates_max})
-    else:
+    elif phase is Phase.AMOUNT:
         con.execute(_AMOUNT)
+    else:
+        con.execute(_GROUP)
 
 
 def _components(con: duckdb.DuckDBPyConnection) -> None:
