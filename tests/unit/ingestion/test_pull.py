@@ -294,3 +294,11 @@ def test_what_one_source_fetched_another_fetches_too() -> None:
     service.sources.put(a_bank_source(source_id="other"))
     service.pull()
     assert len(raw.objects) == 2  # the bytes, and the receipt of the second source
+
+
+def test_a_source_that_is_switched_off_is_not_asked() -> None:
+    folder = MemoryFolder({"a.xml": b"a"})
+    service = puller(folder, MemoryRawStore(), [])
+    service.sources.put(replace(service.sources.get(TENANT, "ncb"), enabled=False))
+    assert service.pull(TENANT, "ncb").seen_count == 0
+    assert folder.opened == 0
