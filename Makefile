@@ -64,7 +64,7 @@ bench-ledger: setup ## Measure the ledger beside its limits and a peer (QUICK=1:
 bench-matching: setup ## Score and time matching against an answer key (SIZE=10m for more)
 	@$(PY) -m benchmarks.matching
 
-bench-ingestion: setup ## Measure the parsers beside bare ones
+bench-ingestion: setup ## Measure readers, the road of large files, and webhooks if the home runs
 	@$(PY) -m benchmarks.ingestion
 
 bench: setup ## Measure imports of every handler, and the API if the home runs

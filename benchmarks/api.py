@@ -108,13 +108,18 @@ def sign_in(home: Home, group: str = "") -> str:
     return str(signed_in["AuthenticationResult"]["IdToken"])
 
 
+def subject_of(token: str) -> str:
+    """Who a token is about."""
+    claims = token.split(".")[1]
+    said = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+    return str(said["sub"])
+
+
 def new_tenant(home: Home, operator: str, banker: str) -> str:
     """A tenant of the operator's with its banker; RuntimeError with the API's answer otherwise."""
     tenant = f"bench-{secrets.token_hex(4)}"
     post(home, operator, "/tenants", {"tenant_id": tenant, "name": "Benchmark"})
-    claims = banker.split(".")[1]
-    subject = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["sub"]
-    member = {"principal": subject, "roles": ["banker"]}
+    member: dict[str, object] = {"principal": subject_of(banker), "roles": ["banker"]}
     post(home, operator, f"/tenants/{tenant}/memberships", member)
     return tenant
 

@@ -9,7 +9,6 @@ seconds, and the peak memory above that of a process that has imported the same 
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import tempfile
 import time
@@ -79,6 +78,40 @@ def report(rows: int) -> Iterator[str]:
             f"po_1,txn_{i},2026-01-31 12:00:00,2026-02-02 00:00:00,jmd,5000.00,195.00,4805.00,"
             f"charge,ch_{i},,ch_{i},pi_{i},con_{i}\r\n"
         )
+
+
+def wide_report(rows: int) -> Iterator[str]:
+    """The same with the many columns that real ones have: about 900 bytes a row."""
+    first, *lines = (f"customer_{n}" for n in range(21))
+    extra = ",".join((first, *lines))
+    cells = ",".join(f"value number {n:02d} of this customer" for n in range(21))
+    for number, line in enumerate(report(rows)):
+        yield f"{line[:-2]},{cells if number else extra}\r\n"
+
+
+def long_camt053(rows: int) -> Iterator[str]:
+    """Statements of 20,000 entries with the texts that real ones have: about 1.3 KB an entry."""
+    head, *entries, tail = camt053(min(rows, 20_000))
+    document, _, statement = head.partition("<Stmt>")
+    more = "".join(
+        f"<AddtlInf{n}><AdrLine>{n} Constant Spring Road, Kingston 10</AdrLine>"
+        f"<Ctry>JM</Ctry></AddtlInf{n}>"
+        for n in range(8)
+    )
+    yield document
+    for _ in range(max(1, rows // len(entries))):
+        yield f"<Stmt>{statement}"
+        for entry in entries:
+            yield entry.replace("</TxDtls>", f"<RltdAgts>{more}</RltdAgts></TxDtls>")
+        yield "</Stmt>"
+    yield tail.removeprefix("</Stmt>")
+
+
+def long_mt940(rows: int) -> Iterator[str]:
+    """Statements of 20,000 entries."""
+    statement = list(mt940(min(rows, 20_000)))
+    for _ in range(max(1, rows // (len(statement) - 2))):
+        yield from statement
 
 
 #: How the same report is read by a profile, as any processor's that we have no module for.
@@ -203,6 +236,15 @@ SUBJECTS: dict[str, tuple[Callable[[int], Iterator[str]], int, Callable[[], Run]
 }
 
 
+#: The same for large files: -> (the file, bytes of a row, how it is read). MT940 has short rows, and
+#: what it holds is one statement whatever the file's size: an eighth of the bytes shows it.
+LARGE: dict[str, tuple[Callable[[int], Iterator[str]], int, Callable[[], Run]]] = {
+    "payout report of many columns, streamed": (wide_report, 845, lambda: streamed(CARDS)),
+    "camt.053 of many statements, streamed": (long_camt053, 1_150, lambda: streamed(BANK)),
+    "MT940 of many statements, streamed": (long_mt940, 8 * 82, lambda: streamed(BANK)),
+}
+
+
 def write(make: Callable[[int], Iterator[str]], rows: int, path: Path) -> None:
     """A subject's file."""
     with path.open("w", encoding="utf-8", newline="") as out:
@@ -211,12 +253,15 @@ def write(make: Callable[[int], Iterator[str]], rows: int, path: Path) -> None:
 
 def peak_mib() -> float:
     """The most memory that this process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not `ru_maxrss`, which begins with what the parent process held.
+    status = Path("/proc/self/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
 
 
 def main() -> None:
     """Measure one subject once."""
-    make, _, prepare = SUBJECTS[sys.argv[1]]
+    make, _, prepare = (SUBJECTS | LARGE)[sys.argv[1]]
     path, run = Path(sys.argv[2]), prepare()
     with tempfile.TemporaryDirectory() as folder:
         small = Path(folder) / "small"

@@ -285,17 +285,21 @@ def to_dict(transaction: Transaction) -> dict[str, Any]:
     }
 
 
+# `json.dumps` would make an encoder each time.
+_AS_BODY = json.JSONEncoder(ensure_ascii=False)
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def canonical(transaction: Transaction) -> tuple[str, str]:
     """Body (the JSON of `to_dict`) and content hash, for stores that take many."""
     content = to_dict(transaction)
-    return json.dumps(content, ensure_ascii=False), _hash_of(content)
+    return _AS_BODY.encode(content), _hash_of(content)
 
 
 def _hash_of(content: dict[str, Any]) -> str:
     """The hash of what a record says, without where it says so."""
     del content["raw_sha256"], content["raw_position"]
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_CANONICAL.encode(content).encode()).hexdigest()
 
 
 def from_dict(plain: dict[str, Any]) -> Transaction:
