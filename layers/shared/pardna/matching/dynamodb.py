@@ -11,52 +11,40 @@ Larger groups: see `dynamodb_groups`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 from typing import Any
 
 from pynamodb.expressions.condition import Condition
 from pynamodb.transactions import TransactWrite
 
-from pardna.matching.acts import Act, Deed
-from pardna.matching.dynamodb_groups import Also, GroupCommits, Hand
+from pardna.matching.acts import Deed
+from pardna.matching.dynamodb_groups import Also, Hand
 from pardna.matching.dynamodb_table import (
     ATTEMPTS,
     Lost,
-    MatchTable,
     leg_key,
     opened,
     reference_key,
-    update_if,
 )
+from pardna.matching.dynamodb_unmatch import Unmatches
 from pardna.matching.items import (
     Item,
     header_attributes,
     leg_attributes,
     leg_of,
     match_listing,
-    match_listing_shard,
-    stored_match,
 )
 from pardna.matching.model import Leg, Match, Pair, Status, identities
-from pardna.matching.ports import Committed, LegState, StoredMatch
+from pardna.matching.ports import Committed, LegState
 from pardna.runtime import keys
-from pardna.runtime.clock import Clock, iso
 from pardna.runtime.errors import Unavailable
 from pardna.transactions.model import Reference
 
 #: More legs than this behind one strong reference: it is nobody's identity.
 CANDIDATES_MAX = 10
-#: Who did what no person did.
-MACHINE = "system:matching"
 
 
-class DynamoMatchState:
+class DynamoMatchState(Unmatches):
     """`ports.MatchState` and `ports.MatchReader` on the match table."""
-
-    def __init__(self, table: MatchTable, groups: GroupCommits, clock: Clock) -> None:
-        self._table = table
-        self._groups = groups
-        self._clock = clock
 
     # ---------------------------------------------------------------- legs
 
@@ -160,10 +148,6 @@ class DynamoMatchState:
             if i.match_id
         }
 
-    def _legs(self, tenant_id: str, ids: Sequence[tuple[Pair, str]]) -> Iterator[Item]:
-        wanted = {keys.leg(tenant_id, pair.value, identifier) for pair, identifier in ids}
-        return self._table.item.batch_get(sorted(wanted), consistent_read=True)
-
     def open_legs(self, tenant_id: str, pair: Pair, currency: str) -> Iterator[Leg]:
         """See `MatchState`. Read from the index, partition by partition of the write shards."""
         return self._open(tenant_id, pair, currency, range(keys.WRITE_SHARDS))
@@ -264,91 +248,6 @@ class DynamoMatchState:
             listed=False,
         )
 
-    def _own_act(self, tenant_id: str, match_id: str, verb: str, reason: str) -> Act:
-        at, subject = iso(self._clock()), f"match:{match_id}"
-        return Act(tenant_id, subject, verb, MACHINE, at, reason, act_id=self._groups.new_id())
-
-    def unmatch(
-        self,
-        tenant_id: str,
-        match_id: str,
-        reason: str,
-        deed: Deed | None = None,
-        also: Also | None = None,
-        *,
-        refuse: bool = True,
-    ) -> bool:
-        """See `MatchState`. With a `deed` a person unmatches; if they `refuse` the match, no machine
-        makes it again.
-
-        A small match is taken back in one transaction. Of a large one the header's write takes it
-        back; opening its legs is repeatable, and whoever needs one of them does the rest.
-        """
-        item, key = self._table.item, keys.match(tenant_id, match_id)
-        head = self._table.get(key)
-        if head is None or head.status not in (Status.COMMITTED.value, Status.UNMATCHED.value):
-            return False
-        if head.status == Status.UNMATCHED.value:
-            return self.finish_unmatching(tenant_id, match_id)
-        members = self._groups.members(tenant_id, match_id)
-        small = len(members) <= self._groups.chunk_legs
-
-        def fill(writing: TransactWrite) -> None:
-            at = iso(self._clock())
-            values = {
-                "status": Status.UNMATCHED.value,
-                "claim": None if small else "freeing",
-                "decided_at": at,
-                "body": reason,
-                "list_pk": match_listing(tenant_id, Status.UNMATCHED, match_id),
-                "list_sk": f"{at}#{match_id}",
-            }
-            if deed is not None and refuse:
-                values["refused_by"] = deed.asked.principal
-            condition = (item.status == Status.COMMITTED.value) & (item.version == head.version)
-            writing.update(item(*key), actions=self._table.set_of(values), condition=condition)
-            if small:
-                self._groups.free_in(writing, members, match_id)
-            if deed is None:
-                act = self._own_act(tenant_id, match_id, "unmatched", reason)
-                self._table.save_act(writing, act, listed=False)
-            elif refuse:
-                self._refuse(writing, tenant_id, head.pair or "", match_id, deed)
-            else:
-                self._table.save_deed(writing, deed)
-            if also is not None:
-                also(writing)
-
-        try:
-            self._table.transact(fill)
-        except Lost:
-            return False
-        return small or self._free_rest(tenant_id, match_id)
-
-    def _refuse(
-        self, writing: TransactWrite, tenant_id: str, pair: str, match_id: str, deed: Deed
-    ) -> None:
-        self._table.save_deed(writing, deed)
-        key = keys.refused(tenant_id, pair, match_id)
-        values = {"tenant_id": tenant_id, "kind": "refusal", "status": "stands"}
-        values |= {"match_id": match_id, "refused_by": deed.asked.principal}
-        writing.update(self._table.item(*key), actions=self._table.set_of(values))
-
-    def finish_unmatching(self, tenant_id: str, match_id: str) -> bool:
-        """Open the legs of a large match whose taker-back died half-way; False when none did."""
-        head = self._table.get(keys.match(tenant_id, match_id))
-        if head is None or (head.status, head.claim) != (Status.UNMATCHED.value, "freeing"):
-            return False
-        return self._free_rest(tenant_id, match_id)
-
-    def _free_rest(self, tenant_id: str, match_id: str) -> bool:
-        """Open the legs of a match that was taken back, and say that this is done."""
-        item = self._table.item
-        self._groups.free(self._groups.members(tenant_id, match_id), match_id)
-        head = item(*keys.match(tenant_id, match_id))
-        update_if(head, [item.claim.remove()], item.status == Status.UNMATCHED.value)
-        return True
-
     def _finish_unmatching(self, match: Match) -> bool:
         """Whether a leg was held by a match whose taker-back died half-way, and is free now."""
         holders = {
@@ -360,122 +259,6 @@ class DynamoMatchState:
         for holder in sorted(holders):
             found |= self.finish_unmatching(match.tenant_id, holder)
         return found
-
-    def reject(self, tenant_id: str, match_id: str, deed: Deed) -> bool:
-        """A person says that a proposal is none; False when it is no proposal (any more)."""
-        item, key = self._table.item, keys.match(tenant_id, match_id)
-        head = self._table.get(key)
-        if head is None:
-            return False
-
-        def fill(writing: TransactWrite) -> None:
-            at = iso(self._clock())
-            values = {
-                "status": Status.REJECTED.value,
-                "refused_by": deed.asked.principal,
-                "decided_at": at,
-                "list_pk": match_listing(tenant_id, Status.REJECTED, match_id),
-                "list_sk": f"{at}#{match_id}",
-            }
-            condition = item.status == Status.PROPOSED.value
-            writing.update(item(*key), actions=self._table.set_of(values), condition=condition)
-            self._refuse(writing, tenant_id, head.pair or "", match_id, deed)
-
-        try:
-            self._table.transact(fill)
-        except Lost:
-            return False
-        return True
-
-    def refused(self, tenant_id: str, pair: Pair) -> frozenset[str]:
-        """See `ports.Refusals`."""
-        partition = keys.refused(tenant_id, pair.value, "")[0]
-        found = self._table.item.query(partition, consistent_read=True)
-        return frozenset(i.match_id or "" for i in found if i.status == "stands")
-
-    def holders(self, tenant_id: str, pair: Pair, ids: Sequence[str]) -> dict[str, str]:
-        """Which match holds each of the legs that one holds, in this pair or another."""
-        found: dict[str, str] = {}
-        for start in range(0, len(ids), 100):
-            some = self._legs(tenant_id, [(pair, one) for one in ids[start : start + 100]])
-            found |= {i.transaction_id or "": i.match_id for i in some if i.match_id}
-        return found
-
-    def legs(self, tenant_id: str, pair: Pair, ids: Sequence[str]) -> list[Leg]:
-        """Legs of a pair by their transactions, free or not; those that do not exist are left out."""
-        found: list[Leg] = []
-        for start in range(0, len(ids), 100):
-            some = [(pair, one) for one in ids[start : start + 100]]
-            found += [leg_of(item) for item in self._legs(tenant_id, some)]
-        return found
-
-    # ---------------------------------------------------------------- readers
-
-    def get(self, tenant_id: str, match_id: str) -> StoredMatch | None:
-        """See `MatchReader`."""
-        items = list(
-            self._table.item.query(keys.match(tenant_id, match_id)[0], consistent_read=True)
-        )
-        head = next((i for i in items if i.kind == "match"), None)
-        if head is None:
-            return None
-        return stored_match(head, [i for i in items if i.kind == "match_member"])
-
-    def of_status(
-        self, tenant_id: str, status: Status, since: datetime | None = None
-    ) -> Iterator[str]:
-        """See `MatchReader`."""
-        item = self._table.item
-        after: Any = item.list_sk >= iso(since) if since else None
-        for shard in range(keys.WRITE_SHARDS):
-            partition = match_listing_shard(tenant_id, status, shard)
-            for found in item.listing.query(partition, range_key_condition=after):
-                yield found.match_id or ""
-
-    def page(
-        self, tenant_id: str, status: Status, after: tuple[int, str], limit: int
-    ) -> tuple[list[StoredMatch], tuple[int, str] | None]:
-        """See `match_pages.MatchLists`. Write shard by write shard, each by time."""
-        item, found = self._table.item, list[StoredMatch]()
-        first, position = after
-        for shard in range(first, keys.WRITE_SHARDS):
-            later: Any = item.list_sk > position if position else None
-            partition = match_listing_shard(tenant_id, status, shard)
-            for one in item.listing.query(partition, later, limit=limit + 1 - len(found)):
-                if len(found) == limit:
-                    return found, (shard, position)
-                found.append(stored_match(one, []))
-                position = one.list_sk or ""
-            if len(found) == limit and shard + 1 < keys.WRITE_SHARDS:
-                return found, (shard + 1, "")
-            position = ""
-        return found, None
-
-    def proposed(self, tenant_id: str) -> Iterator[StoredMatch]:
-        """See `ports.Proposals`."""
-        for match_id in self.of_status(tenant_id, Status.PROPOSED):
-            stored = self.get(tenant_id, match_id)
-            if stored is not None and stored.status is Status.PROPOSED:
-                yield stored
-
-    def withdraw(self, tenant_id: str, match_id: str) -> bool:
-        """See `ports.Proposals`."""
-        item = self._table.item
-        values = {"status": Status.ABANDONED.value, "list_pk": None, "list_sk": None}
-        return update_if(
-            item(*keys.match(tenant_id, match_id)),
-            self._table.set_of(values),
-            item.status == Status.PROPOSED.value,
-        )
-
-    def of_transaction(self, tenant_id: str, pair: Pair, transaction_id: str) -> str:
-        """See `MatchReader`."""
-        leg = self._table.get(keys.leg(tenant_id, pair.value, transaction_id))
-        if leg is None or not leg.match_id or leg.status == "elsewhere":
-            return ""
-        head = self._table.get(keys.match(tenant_id, leg.match_id))
-        committed = head is not None and head.status == Status.COMMITTED.value
-        return leg.match_id if committed else ""
 
 
 def _changed_under_match(leg: Leg, stored: Item) -> bool:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import product
 from typing import Any, Protocol
 
 from pardna.matching.acts import Asked
@@ -22,6 +23,7 @@ from pardna.matching.current_rules import CurrentRules
 from pardna.matching.model import Break, Leg, Match, Pair
 from pardna.matching.ports import Committed, LegsAndRefusals, LegState, RunBook, RunFiles
 from pardna.matching.rules import Rules
+from pardna.matching.runs import GROUPS
 from pardna.matching.shards import MatchLegs, MatchShard, ShardPlan, plan_key
 from pardna.matching.starting import Machine
 from pardna.matching.tenant_rules import from_plain, read, to_plain
@@ -139,8 +141,12 @@ class TryRules:
         before = self._current.of(tenant_id)
         after = self._current.with_aliases(tenant_id, from_plain(request["rules"]))
         told = Difference()
-        for defined in self._runs.shards(tenant_id, run_id):
-            legs = self._legs(tenant_id, run_id, defined, bool(request["matched_too"]))
+        shards = self._runs.shards(tenant_id, run_id)
+        past = self._matched(tenant_id, run_id, shards) if request["matched_too"] else []
+        currencies = sorted({str(s["currency"]) for s in shards if s["currency"]})
+        for currency, group in product(currencies, GROUPS):
+            defined = {"pairs": [p.value for p in group], "currency": currency}
+            legs = self._legs(tenant_id, group, currency, past)
             told.legs_count += len(legs)
             if told.legs_count > LEGS_MAX:
                 raise TooLarge("trial.too_large", f"a trial takes at most {LEGS_MAX} legs")
@@ -157,22 +163,31 @@ class TryRules:
         return {"outcome": "tried", "legs_count": told.legs_count}
 
     def _legs(
-        self, tenant_id: str, run_id: str, defined: Mapping[str, Any], matched_too: bool
+        self, tenant_id: str, pairs: Sequence[Pair], currency: str, past: Sequence[Leg]
     ) -> list[Leg]:
         found: dict[tuple[Pair, str], Leg] = {}
-        currency = str(defined["currency"])
-        for pair in (Pair(p) for p in defined["pairs"]):
+        for pair in pairs:
             for leg in self._state.open_legs(tenant_id, pair, currency):
                 found[(pair, leg.transaction_id)] = leg
                 if len(found) > LEGS_MAX:
                     raise TooLarge("trial.too_large", f"a trial takes at most {LEGS_MAX} legs")
-        if matched_too:
-            body = self._files.get(plan_key(tenant_id, run_id, int(defined["shard"])))
-            plan = ShardPlan.from_bytes(body) if body else None
-            for match in plan.matches if plan else ():
-                for leg in match.members:
-                    found.setdefault((leg.pair, leg.transaction_id), leg)
+        for leg in past:
+            if leg.pair in pairs and leg.currency == currency:
+                found.setdefault((leg.pair, leg.transaction_id), leg)
         return list(found.values())
+
+    def _matched(
+        self, tenant_id: str, run_id: str, shards: Sequence[Mapping[str, Any]]
+    ) -> list[Leg]:
+        """The legs that the run matched, as it saw them."""
+        found: list[Leg] = []
+        for shard in shards:
+            body = self._files.get(plan_key(tenant_id, run_id, int(shard["shard"])))
+            if body is not None:
+                found += [leg for m in ShardPlan.from_bytes(body).matches for leg in m.members]
+            if len(found) > LEGS_MAX:
+                raise TooLarge("trial.too_large", f"a trial takes at most {LEGS_MAX} legs")
+        return found
 
 
 class _Pool:
