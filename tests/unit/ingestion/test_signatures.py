@@ -109,6 +109,11 @@ def test_missing_empty_repeated_and_giant_headers_are_refused(scheme: str) -> No
         assert not holds(scheme, headers | {HEADER[scheme]: hostile}, [secret])
 
 
+def test_hexadecimal_may_be_written_in_capitals() -> None:
+    secret, headers = GOOD["razorpay"]
+    assert holds("razorpay", {k: v.upper() for k, v in headers.items()}, [secret])
+
+
 @each
 def test_a_signature_of_another_algorithm_or_cut_short_does_not_hold(scheme: str) -> None:
     secret, headers = GOOD[scheme]

@@ -238,5 +238,20 @@ def test_when_the_certificate_cannot_be_had_paypal_tries_again(paypal: PayPal) -
         verify(Webhook(paypal.headers(), BODY), (), RULES, NOON)
 
 
+def test_strangers_do_not_make_us_ask_without_end(paypal: PayPal) -> None:
+    verify = paypal.verifier()
+    verify(Webhook(paypal.headers(), BODY), (), RULES, NOON)
+    paypal.served = []
+    for number in range(30):
+        forged = Webhook(paypal.headers(cert_url=f"{URL}{number}"), BODY)
+        with pytest.raises((InvalidInput, Unavailable)):
+            verify(forged, (), RULES, NOON)
+    assert len(paypal.asked) == 10
+    verify(Webhook(paypal.headers(), BODY), (), RULES, NOON)  # known: not asked for again
+    paypal.served = [paypal.leaf, paypal.middle]
+    later = NOON + timedelta(minutes=2)
+    verify(Webhook(paypal.headers(cert_url=f"{URL}x"), BODY), (), RULES, later)
+
+
 def test_roots_are_there() -> None:
     assert len(public_roots()) > 50

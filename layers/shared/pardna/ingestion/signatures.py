@@ -84,6 +84,8 @@ def verify_hmac(scheme: HmacScheme) -> Verify:
         text = webhook.header(scheme.header)
         offered = text.split(scheme.separator) if scheme.separator else [text]
         given = [o.strip()[len(scheme.prefix) :] for o in offered if _begins(o, scheme.prefix)]
+        if scheme.encoding == "hex":
+            given = [one.lower() for one in given]
         parts = {"body": webhook.body, "url": rules.url.encode()}
         if scheme.id_header:
             parts["id"] = _bytes(webhook.header(scheme.id_header))

@@ -16,7 +16,7 @@ import re
 import warnings
 import zlib
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from cryptography import x509
@@ -43,6 +43,8 @@ _PATH = re.compile(r"/v1/notifications/certs/CERT-[A-Za-z0-9-]{1,100}")
 TOLERANCE_SECONDS = 4 * 86_400
 CERTIFICATE_BYTES_MAX = 64 * 1024
 _CHAIN_MAX = 6
+#: Certificates asked for in a minute: strangers may name addresses too, and each costs a call.
+_FETCHES_MAX = 10
 _KNOWN_MAX = 16
 
 #: The bytes behind an address of PayPal's; raises Unavailable.
@@ -57,6 +59,7 @@ class PayPalSignatures:
         self._roots = roots
         self._store: Store | None = None
         self._known: dict[str, x509.Certificate] = {}
+        self._fetched: list[datetime] = []
 
     def __call__(
         self, webhook: Webhook, _: Sequence[str], rules: WebhookRules, now: datetime
@@ -82,6 +85,10 @@ class PayPalSignatures:
         known = self._known.get(url)
         if known is not None and known.not_valid_before_utc <= now <= known.not_valid_after_utc:
             return known
+        self._fetched = [at for at in self._fetched if abs(now - at) < timedelta(minutes=1)]
+        if len(self._fetched) >= _FETCHES_MAX:
+            raise Unavailable("paypal.certificate", "too many certificates were asked for")
+        self._fetched.append(now)
         leaf = self._trusted(self._fetch(url), sandbox, now)
         while len(self._known) >= _KNOWN_MAX:
             del self._known[next(iter(self._known))]

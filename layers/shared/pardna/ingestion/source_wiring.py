@@ -42,9 +42,7 @@ def change_source(tenant_id: str, source_id: str, body: SourceChange) -> dict[st
     """Switch a source, or give it schedules; the source as it is then."""
     from pardna.ingestion.sources import shown
 
-    expressions = (
-        None if body.schedules is None else {str(c): e for c, e in body.schedules.items()}
-    )
+    expressions = None if body.schedules is None else {str(c): e for c, e in body.schedules.items()}
     changed: SourceProfile = source_desk().change(tenant_id, source_id, body.enabled, expressions)
     return shown(changed)
 
