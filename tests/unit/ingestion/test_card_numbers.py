@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pardna.ingestion import card_numbers
 from pardna.ingestion.card_numbers import FOUND_MAX, brand_of, in_file, in_text, luhn, mask, masked
 
 #: The processors' published test numbers.
@@ -135,6 +136,12 @@ def test_a_file_full_of_cards_is_counted_and_not_kept() -> None:
 @given(st.text(alphabet="0123456789 .-,;\n\r\tABcardvis", max_size=300))
 def test_masking_leaves_nothing_to_mask(text: str) -> None:
     assert in_text(mask(text)) == []
+
+
+@given(st.text(alphabet="0123456789 .-4X", max_size=120))
+def test_the_quick_search_finds_what_the_slow_one_does(text: str) -> None:
+    quick = [m.span() for m in card_numbers._candidates(text)]
+    assert quick == [m.span() for m in card_numbers._CANDIDATE.finditer(text)]
 
 
 @given(st.binary(max_size=400))
