@@ -5,20 +5,27 @@ from __future__ import annotations
 import base64
 import contextlib
 import gzip
+import inspect
 import io
 import time
 import tracemalloc
 import zipfile
+from collections.abc import Iterator
 from email.message import EmailMessage
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pardna.ingestion import take_mail
 from pardna.ingestion.mail import Mail, read, sender_of
 from pardna.ingestion.mail_trust import judge
-from pardna.ingestion.model import MailPlace
-from pardna.runtime.errors import InvalidInput, PardnaError, TooLarge
+from pardna.ingestion.model import Captured, MailPlace, Receipt, SourceProfile
+from pardna.ingestion.retry import Retry
+from pardna.ingestion.take_mail import FetchMail, TakeMail
+from pardna.runtime.errors import InvalidInput, PardnaError, TooLarge, Unavailable
+from tests.fakes.ingestion import MemoryRawStore, MemorySources
+from tests.support.ingestion import NOON, a_bank_source
 from tests.support.mails import BANK, PASSED, SERVER, a_mail
 
 PLACE = MailPlace(allowed_senders=(BANK, "@bns.example"), authserv_id=SERVER)
@@ -281,3 +288,83 @@ def test_what_ses_found_counts_for_mail_that_ses_stored() -> None:
         refusal = judge(read(bad), PLACE, by_ses=True)
         assert refusal is not None
         assert refusal.code == f"mail.{name.lower()}"
+
+
+class Box:
+    """`Mailbox` and `Mailboxes` in memory, noting every write."""
+
+    def __init__(self, writes: list[str], **mails: bytes) -> None:
+        self.writes, self.mails = writes, mails
+        self.moved: dict[str, str] = {}
+
+    @contextlib.contextmanager
+    def open(self, profile: SourceProfile, seconds: float = 0) -> Iterator[Box]:
+        yield self
+
+    def waiting(self) -> list[tuple[str, int]]:
+        return [(n, len(m)) for n, m in self.mails.items() if n not in self.moved]
+
+    def read(self, number: str) -> bytes:
+        return self.mails[number]
+
+    def move(self, number: str, folder: str) -> None:
+        self.writes.append("move")
+        self.moved[number] = folder
+
+
+class NotingRaw(MemoryRawStore):
+    def __init__(self, writes: list[str]) -> None:
+        super().__init__()
+        self.writes = writes
+
+    def put_once(self, tenant_id: str, data: bytes, receipt: Receipt) -> Captured:
+        self.writes.append("put")
+        return super().put_once(tenant_id, data, receipt)
+
+
+def a_fetcher(box: Box, raw: MemoryRawStore) -> FetchMail:
+    source = a_bank_source(
+        channels=("email",), sftp=None, mail=MailPlace(allowed_senders=(BANK,), host="mx")
+    )
+    retry = Retry(attempts=2, sleep=lambda _: None, fraction=lambda: 0.0)
+    return FetchMail(MemorySources(source), box, TakeMail(raw, lambda: NOON), retry)
+
+
+def test_every_write_of_taking_mail_is_on_the_list() -> None:
+    """A write that is added must be added to the numbered boundaries, and be safe to repeat."""
+    writes: list[str] = []
+    box = Box(writes, one=a_mail(("a.xml", b"a"), ("b.xml", b"b")))
+    a_fetcher(box, NotingRaw(writes)).fetch()
+    assert writes == ["put", "put", "move"]
+    listed = take_mail.__doc__ or ""
+    assert ("1. " in listed, "2. " in listed, "3. " in listed) == (True, True, False)
+    # One for attachments; a mail is moved in a mailbox or in the object store.
+    assert inspect.getsource(take_mail).count("# boundary") == 3
+
+
+def test_a_bomb_is_put_aside_and_the_next_mail_is_taken() -> None:
+    raw = MemoryRawStore()
+    box = Box([], bomb=many(10_000), good=a_mail(("a.xml", b"a")), nested=nested(5_000))
+    taken = a_fetcher(box, raw).fetch()
+    assert (taken.seen_count, taken.refused_count, taken.new_count) == (3, 2, 1)
+    assert box.moved == {"bomb": "Refused", "good": "Processed", "nested": "Refused"}
+
+
+def test_what_the_time_does_not_suffice_for_is_left_where_it_is() -> None:
+    raw = MemoryRawStore()
+    box = Box([], one=a_mail(("a.xml", b"a")), two=a_mail(("b.xml", b"b")))
+    seconds = iter([100.0, 100.0, 100.0, 0.0])
+    taken = a_fetcher(box, raw).fetch(seconds_left=lambda: next(seconds))
+    assert (taken.new_count, taken.left_count) == (1, 1)
+    assert box.moved == {"one": "Processed"}
+
+
+def test_a_store_that_is_down_leaves_the_mail_for_the_next_time() -> None:
+    raw = MemoryRawStore()
+    raw.fail_next = 9
+    box = Box([], one=a_mail(("a.xml", b"a")))
+    with pytest.raises(Unavailable):
+        a_fetcher(box, raw).fetch()
+    assert box.moved == {}
+    raw.fail_next = 0
+    assert a_fetcher(box, raw).fetch().new_count == 1

@@ -299,6 +299,6 @@ def test_what_one_source_fetched_another_fetches_too() -> None:
 def test_a_source_that_is_switched_off_is_not_asked() -> None:
     folder = MemoryFolder({"a.xml": b"a"})
     service = puller(folder, MemoryRawStore(), [])
-    service.sources.put(replace(service.sources.get(TENANT, "ncb"), enabled=False))
+    service.sources.switch(replace(service.sources.get(TENANT, "ncb"), enabled=False))
     assert service.pull(TENANT, "ncb").seen_count == 0
     assert folder.opened == 0
