@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import random
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -175,3 +176,39 @@ def test_a_place_that_is_gone_is_named(cards: Cards) -> None:
     service = StripePoller(cards.settlement.url, lambda _: KEY)
     with pytest.raises(NotFound, match=r"poll\.place"):
         service.page(a_stripe_source(), "charges", 0, "ch_gone")
+
+
+def events_of(cards: Cards) -> list[bytes]:
+    """What would have been sent as webhooks, each as its own body."""
+    asked = Request(
+        f"{cards.settlement.url}/v1/events?limit=100", headers={"Authorization": f"Bearer {KEY}"}
+    )
+    with urlopen(asked, timeout=10) as answer:
+        return [json.dumps(one).encode() for one in json.loads(answer.read())["data"]]
+
+
+def folded(documents: Iterable[bytes]) -> dict[str, str]:
+    """Content hash of every transaction, after the documents were read in this order."""
+    known: dict[str, Transaction] = {}
+    for data in documents:
+        for t in registry.parse(data, a_stripe_source().origin("0" * 64)).transactions:
+            known[t.external_id] = merge(known[t.external_id], t) if t.external_id in known else t
+    return {external_id: t.content_hash for external_id, t in known.items()}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_webhooks_in_any_order_and_with_gaps_end_where_all_of_them_would(
+    cards: Cards, seed: int
+) -> None:
+    raw = MemoryRawStore()
+    poller(cards, raw).poll()
+    polled = [data for data, _ in raw.objects.values()]
+    events = events_of(cards)
+    whole = folded([*events, *polled])
+    chance = random.Random(seed)
+    arrived = chance.sample(events, chance.randrange(len(events)))
+    mixed = [*arrived, *polled]
+    chance.shuffle(mixed)
+    assert folded(mixed) == whole
+    assert folded(polled) == whole
+    assert len(whole) >= 4
