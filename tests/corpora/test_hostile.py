@@ -134,4 +134,4 @@ def test_the_limits_are_real(tmp_path: Path) -> None:
     path.write_bytes(b'{"object": "list", "data": [' + b'{"a":[1,2,3]},' * 6_000_000 + b"{}]}")
     with Reader() as fresh:
         answer = fresh.read(path)
-    assert "died" in answer or answer.get("refused")
+    assert "died" in answer

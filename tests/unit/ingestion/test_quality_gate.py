@@ -90,6 +90,13 @@ def test_a_file_with_cards_that_nobody_can_read_is_closed_too() -> None:
     assert len(home.restriction.closed) == 1
 
 
+def test_a_file_named_by_a_card_is_closed_and_its_rows_count() -> None:
+    home = Home()
+    assert home.bring(FILE, name=f"{CARD}.csv") is DeliveryStatus.ACCEPTED
+    assert len(home.restriction.closed) == 1
+    assert CARD not in repr(home.store.received)
+
+
 def test_a_file_without_cards_stays_open() -> None:
     home = Home()
     assert home.bring(FILE) is DeliveryStatus.ACCEPTED
