@@ -107,6 +107,23 @@ def test_bytes_that_are_not_the_keys_are_refused() -> None:
             S3RawStore(client, "raw").get(RawKey(TENANT, "a" * 64))
 
 
+@pytest.mark.parametrize("size", [0, 3, 3 * 1024 * 1024 + 1])
+def test_an_object_is_read_as_a_file_that_can_be_sought(raw: RawStore, size: int) -> None:
+    data = b"\xff" * size
+    kept = raw.put_once(TENANT, data, a_receipt())
+    with raw.open(RawKey(TENANT, kept.raw_sha256)) as found:
+        assert (found.size, found.receipt.source_id) == (size, "ncb")
+        file = found.file()
+        assert file.read() == data
+        file.seek(0)
+        assert file.read(1) == data[:1]
+
+
+def test_an_object_that_is_not_there_is_not_found(raw: RawStore) -> None:
+    with pytest.raises(NotFound), raw.open(RawKey(TENANT, "0" * 64)):
+        pass
+
+
 def test_a_bucket_that_is_not_there_is_unavailable() -> None:
     with mock_aws(), pytest.raises(Unavailable):
         S3RawStore(boto3.client("s3"), "nothing").put_once(TENANT, b"x", a_receipt())

@@ -11,9 +11,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from pardna.outbox.aws import PoisonPort, QueuePort, StreamPort, TopicPort, WaitPort
+from pardna.outbox.aws import PartsPort, PoisonPort, QueuePort, StreamPort, TopicPort, WaitPort
 from pardna.runtime.errors import Unavailable
 from pardna.runtime.events import Envelope
+from pardna.transactions.lake import PartMessage
 from tests.fakes.outbox import CollectingWaits
 from tests.support.outbox import an_envelope
 
@@ -136,3 +137,33 @@ def test_an_alert_that_nobody_takes_stays() -> None:
     gone = "arn:aws:sns:us-east-1:123456789012:gone"
     alert = an_alert("s")
     assert TopicPort(boto3.client("sns"), gone).send([alert]) == [alert]
+
+
+@pytest.mark.usefixtures("aws")
+def test_something_in_parts_is_one_message_for_each_part() -> None:
+    sqs = boto3.client("sqs")
+    url = sqs.create_queue(QueueName="parts")["QueueUrl"]
+    staged = an_envelope("f" * 64, "delivery.staged", raw_sha256="f" * 64, parts=23)
+
+    assert PartsPort(sqs, url).send([staged]) == []
+    parts = []
+    while found := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+        parts += [PartMessage.from_json(m["Body"]) for m in found]
+    assert sorted(p.part for p in parts) == list(range(1, 24))
+    assert {(p.tenant_id, p.raw_sha256, p.parts) for p in parts} == {("kgn-one", "f" * 64, 23)}
+
+
+def test_parts_of_which_one_was_not_taken_are_sent_again() -> None:
+    class Refusing:
+        def send_message_batch(self, **_: Any) -> dict[str, Any]:
+            return {"Failed": [{"Id": "2"}]}
+
+    staged = an_envelope("f" * 64, "delivery.staged", raw_sha256="f" * 64, parts=3)
+    assert PartsPort(Refusing(), "url").send([staged]) == [staged]
+
+
+@pytest.mark.usefixtures("aws")
+def test_parts_for_a_queue_that_is_not_there_are_unavailable() -> None:
+    staged = an_envelope("f" * 64, "delivery.staged", raw_sha256="f" * 64, parts=3)
+    with pytest.raises(Unavailable):
+        PartsPort(boto3.client("sqs"), "http://localhost/1/none").send([staged])

@@ -33,7 +33,8 @@ STREAMED = frozenset(
         "checkout.settlement",
     }
 )
-WHOLE_MAX = 256 * 1024 * 1024
+#: As much as a function of 2 GB holds as objects.
+WHOLE_MAX = 64 * 1024 * 1024
 _HEAD_BYTES = 64 * 1024
 
 
