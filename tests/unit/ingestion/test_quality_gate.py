@@ -128,6 +128,14 @@ def test_a_new_column_and_an_unusual_volume_are_told_with_the_numbers() -> None:
     assert "203 rows; the last 6 Saturdays had a median of 3" in told["volume.unusual"]
 
 
+def test_a_poll_may_bring_any_number_of_rows() -> None:
+    home = Home()
+    for week in range(8):
+        home.bring(FILE.replace("NCB1", f"A{week}"), channel="poll", days=7 * week)
+    rows = "".join(f'06/02/2026,x,R{n},,"1.00","{4851 + n}.00"\n' for n in range(200))
+    assert home.bring(FILE + rows, channel="poll", days=56) is DeliveryStatus.ACCEPTED
+
+
 def test_webhooks_are_not_compared() -> None:
     home = Home()
     home.bring('{"object": "event"}', source="stripe", channel="webhook")

@@ -49,6 +49,7 @@ class Expected:
     `currency` is the source's, where it has only one. `closings` and `last_sequence` ask what
     the account's earlier statements say. `past` are earlier deliveries, newest first. `columns` are
     this file's (`quality_schema`), `cards` what its raw text holds (`card_numbers.in_file`).
+    `volume_compared`: its size should be like that of earlier ones; that of a poll is what is new.
     `released`: two people let it count although its totals do not hold.
     """
 
@@ -60,6 +61,7 @@ class Expected:
     columns_of: str = ""
     columns: Sequence[str] = ()
     past: Sequence[Past] = ()
+    volume_compared: bool = True
     closings: Callable[[int, Statement], Set[int]] = lambda _place, _statement: frozenset()
     last_sequence: Callable[[Statement], str] = lambda _statement: ""
     released: bool = False
@@ -201,7 +203,7 @@ class Gate:
             words = f"{self._errors} things are wrong in it, of which {REJECTED_MAX} are listed"
             self._put_aside([Problem("file.too_many_errors", "file", words)])
         e, facts = self.expected, self._facts()
-        if e.received_at is not None:
+        if e.received_at is not None and e.volume_compared:
             self._tell(list(unusual(facts, self.format, e.received_at, e.past)))
         self._tell(list(drifted(facts, e.past)))
         problems = [*self._rejected, *self._told]
