@@ -8,11 +8,35 @@
 -- nobody can try texts against the commitment. Journals without a salt were sealed as
 -- pardna-journal-1, and stay so.
 ALTER TABLE ledger.journals ADD COLUMN salt bytea CHECK (octet_length(salt) = 16);
-ALTER TABLE ledger.journals ALTER COLUMN salt SET DEFAULT uuid_send(gen_random_uuid());
 -- Kept when the texts are erased, together with the salt.
 ALTER TABLE ledger.journals ADD COLUMN commitment bytea CHECK (octet_length(commitment) = 32);
 ALTER TABLE ledger.journals ADD CHECK (commitment IS NULL
     OR (salt IS NULL AND description = '' AND refs = '{}' AND metadata = '{}'));
+
+-- ledger.post as migration 0030 wrote it, and a salt for each journal: one secret is drawn for a call and
+-- forgotten with it, each salt is a hash of it. (Drawing each costs far more.)
+DO $do$
+DECLARE
+    before CONSTANT text := pg_get_functiondef('ledger.post(jsonb, boolean)'::regprocedure);
+    after  text := before;
+    pair   text[];
+BEGIN
+    FOREACH pair SLICE 1 IN ARRAY ARRAY[
+        [E'    clock    timestamptz;\n',
+         E'    clock    timestamptz;\n    secret   CONSTANT bytea := uuid_send(gen_random_uuid());\n'],
+        ['metadata, reverses, posted_by)', 'metadata, reverses, posted_by, salt)'],
+        ['j_reverses[d.ordinality], app.principal()',
+         E'j_reverses[d.ordinality], app.principal(),\n               '
+         'substring(sha256(secret || uuid_send(j_id[d.ordinality])) FROM 1 FOR 16)']
+    ] LOOP
+        IF strpos(after, pair[1]) = 0 OR length(replace(after, pair[1], '')) <> length(after) - length(pair[1]) THEN
+            RAISE EXCEPTION 'ledger.post is not as migration 0030 wrote it: %', pair[1];
+        END IF;
+        after := replace(after, pair[1], pair[2]);
+    END LOOP;
+    EXECUTE after;
+END
+$do$;
 
 CREATE FUNCTION ledger.commitment(salt bytea, description text, refs jsonb, metadata jsonb) RETURNS bytea
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
