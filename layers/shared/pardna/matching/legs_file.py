@@ -1,8 +1,8 @@
 # ruff: noqa: S608  (statements are built from names and paths of ours; values are parameters)
 """Legs as a Parquet file: what a run's shards are cut into and handed to workers as.
 
-Columns: ``id, side`` (``l``, ``r``), ``kind, basis, currency, batch, refs`` are what legs are split
-by; ``lake`` says that the leg has no item in the match state yet; ``body`` is the whole leg (JSON).
+Columns: ``id, side`` (``l``, ``r``), ``kind, basis, currency, batch, name, refs`` are what legs are
+split by; ``lake`` says that the leg has no item in the match state yet; ``body`` is the whole leg (JSON).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _COLUMNS = {
     "basis": "BIGINT",
     "currency": "VARCHAR",
     "batch": "VARCHAR",
+    "name": "VARCHAR",
     "refs": "STRUCT(type VARCHAR, value VARCHAR, strong BOOLEAN)[]",
     "lake": "BOOLEAN",
     "body": "VARCHAR",
@@ -66,6 +67,7 @@ def to_bytes(legs: Iterable[Leg], lake: frozenset[str] | None = None) -> bytes:
                     "basis": leg.basis_minor,
                     "currency": leg.currency,
                     "batch": leg.batch_id,
+                    "name": leg.name,
                     "refs": [
                         {"type": r.type, "value": r.value, "strong": r.strength.value == "strong"}
                         for r in leg.references

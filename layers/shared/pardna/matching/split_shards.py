@@ -51,15 +51,20 @@ class SplitShards:
         """See `PartsOfPairs`."""
         phase = Phase(defined["phase"])
         if phase is Phase.READ:
-            return self._read(tenant_id, run_id, defined)
+            return self._read(tenant_id, run_id, defined, rules)
         if phase is Phase.ABSORB:
             return self._absorb(tenant_id, defined)
         return self._match(tenant_id, run_id, defined, rules, on)
 
     # ---------------------------------------------------------------- legs
 
-    def _read(self, tenant_id: str, run_id: str, defined: Mapping[str, Any]) -> ShardPlan:
-        """Legs of one part of the open legs, or of parts in the lake, into a file."""
+    def _read(
+        self, tenant_id: str, run_id: str, defined: Mapping[str, Any], rules: Rules
+    ) -> ShardPlan:
+        """Legs of one part of the open legs, or of parts in the lake, into a file.
+
+        With what their references and names also stand for: legs are split by that as well.
+        """
         pair, currency = Pair(defined["pair"]), str(defined["currency"])
         lake: frozenset[str] | None = None
         if "part" in defined:
@@ -71,7 +76,7 @@ class SplitShards:
             legs = self._unknown(
                 tenant_id, (x for x in found if x.pair is pair and x.currency == currency)
             )
-        body = to_bytes(legs, lake)
+        body = to_bytes(applied(legs, rules), lake)
         self._files.put_once(rest_key(tenant_id, run_id, int(defined["shard"])), body)
         return ShardPlan((), (), len(legs), 0, {})
 
@@ -115,7 +120,7 @@ class SplitShards:
         filed = from_bytes(self._files.get(str(defined["legs_key"])) or b"")
         hubs = self._files.get(str(defined["hubs_key"])) if defined.get("hubs_key") else None
         done = match_phase(
-            applied(filed.legs, rules), phase, [tuple(h) for h in json.loads(hubs or b"[]")],
+            filed.legs, phase, [tuple(h) for h in json.loads(hubs or b"[]")],
             rules, pair, on,
         )  # fmt: skip
         result = done.result
