@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -186,8 +187,9 @@ def test_every_write_is_on_the_list() -> None:
 
 def test_what_came_in_while_a_reading_was_broken_off_is_read_by_the_next() -> None:
     raw, sources, fixed = MemoryRawStore(), MemorySources(a_stripe_source()), processor(1)
-    left = iter([100.0, 100.0, 100.0, 0.0, 0.0, 0.0])
+    left = iter([100.0, 100.0, 100.0])
     poller(raw, sources, fixed).poll(seconds_left=lambda: next(left, 0.0))
+    assert any(m.after for m in read_cursor(sources.cursor(TENANT, "stripe")).values())
     late = movement(10, START + 5 * DAY)
     fixed.lists["balance_transactions"].append(late)
     for _ in range(2):
@@ -202,9 +204,11 @@ def test_a_long_history_is_read_in_several_visits() -> None:
     fixed = FixedPoller({"balance_transactions": rows})
     forget_counts()
     for _ in range(9):
-        poller(raw, sources, fixed).poll(seconds_left=lambda: 0.0)
+        left = iter([100.0])
+        poller(raw, sources, fixed).poll(seconds_left=lambda left=left: next(left, 0.0))
     assert len(raw.objects) == 9
     assert counted("PollContinues") == 9
+    assert poller(raw, sources, fixed).poll(seconds_left=lambda: poll.SECONDS_KEPT).seen_count == 0
     poller(raw, sources, fixed).poll(seconds_left=lambda: 100.0)
     assert read_cursor(sources.cursor(TENANT, "stripe"))["balance_transactions"].after == ""
 
@@ -247,3 +251,32 @@ def test_a_processor_with_nothing_to_tell_leaves_no_trace() -> None:
     fixed = FixedPoller({"payouts": [], "balance_transactions": []})
     assert poller(raw, sources, fixed).poll().seen_count == 0
     assert sources.cursors == {}
+
+
+def test_everybody_is_first_at_some_time_and_has_a_share() -> None:
+    rows = [movement(n, START + n * DAY) for n in range(50)]
+    names = [f"s{n}" for n in range(4)]
+    raw, sources = MemoryRawStore(), MemorySources(*(a_stripe_source(source_id=n) for n in names))
+    first = []
+    for turn in range(4):
+        fixed = FixedPoller({"balance_transactions": rows})
+        now = NOON + timedelta(seconds=turn * poll.TURN_SECONDS)
+        service = PollProvider(sources, {"stripe": fixed}, raw, lambda now=now: now, Retry())
+        seen: list[str] = []
+        page = fixed.page
+
+        def noting(profile: Any, *rest: Any, page: Any = page, seen: Any = seen) -> Any:
+            seen.append(profile.source_id)
+            return page(profile, *rest)
+
+        fixed.page = noting  # type: ignore[method-assign]
+        left = [100.0]
+
+        def passing(left: Any = left) -> float:
+            left[0] -= 1.0
+            return float(left[0])
+
+        service.poll(seconds_left=passing)
+        first.append(seen[0])
+        assert set(seen) == set(names)  # a long history takes its share, and no more
+    assert sorted(first) == names

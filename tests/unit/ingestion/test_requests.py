@@ -55,7 +55,14 @@ def test_a_server_that_cannot_be_reached_safely_is_refused(wrong: dict[str, Any]
 
 @pytest.mark.parametrize(
     "secret",
-    ["/pardna/local/other/ncb", "/pardna/production/kgn-one/ncb", "/pardna/local/kgn-one-2/x", "x"],
+    [
+        "/pardna/local/other/ncb",
+        "/pardna/production/kgn-one/ncb",
+        "/pardna/local/kgn-one-2/x",
+        "x",
+        OWN + " 1",
+        OWN + "é",
+    ],
 )
 def test_a_secret_of_somebody_else_is_never_named(secret: str) -> None:
     with pytest.raises(InvalidInput, match=r"source\.secret"):

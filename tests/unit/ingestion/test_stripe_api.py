@@ -89,6 +89,10 @@ def test_its_patience_has_an_end() -> None:
         (error(403, "permission_error"), NotAuthenticated),
         (error(400, "invalid_request_error", param="limit"), Unavailable),
         (error(500, "api_error"), Unavailable),
+        ((200, {}, {"object": "list", "data": "rows"}), Unavailable),
+        ((200, {}, {"object": "list", "data": [7]}), Unavailable),
+        ((200, {}, {"object": "list", "data": [{"id": "ch_1"}]}), Unavailable),
+        ((200, {}, {"object": "list", "data": [{"id": "ch_1", "created": True}]}), Unavailable),
         ((200, {}, {"object": "list", "data": [], "has_more": False}), None),
     ],
 )

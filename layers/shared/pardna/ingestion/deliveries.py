@@ -57,6 +57,8 @@ class ListDeliveries:
         """
         if status and status not in STATUSES:
             raise InvalidInput("deliveries.status", f"one of {', '.join(STATUSES)}")
+        if not (source_id.isprintable() and len(source_id) <= 200):
+            raise InvalidInput("deliveries.source", "not the name of a source")
         if not 1 <= limit <= PAGE_MAX:
             raise InvalidInput("deliveries.limit", f"1 to {PAGE_MAX}")
         if status == PENDING:
@@ -186,7 +188,9 @@ def _place(cursor: str) -> DeliveryPlace | None:
         place = DeliveryPlace(
             datetime.fromisoformat(received_at), str(source_id), str(raw_sha256), str(name)
         )
-        if place.received_at.tzinfo is None or "\x00" in place.name + source_id + raw_sha256:
+        text = "".join((place.source_id, place.raw_sha256, place.name))
+        text.encode()  # half a surrogate pair is a ValueError
+        if place.received_at.tzinfo is None or "\x00" in text:
             raise ValueError("not a place of ours")
     except (ValueError, TypeError):
         raise InvalidInput("deliveries.cursor", "not a cursor of this list") from None

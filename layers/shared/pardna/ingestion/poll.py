@@ -34,6 +34,7 @@ OVERLAP = timedelta(days=7)
 ROWS_MAX = 1_000
 #: A visit stops by itself while it can still write down where it got to.
 SECONDS_KEPT = 20.0
+TURN_SECONDS = 300
 
 Row = Mapping[str, Any]
 
@@ -93,15 +94,19 @@ class PollProvider:
         the time, and goes on where it stopped. ``PollFailed`` is counted and the last error is
         raised at the end. Raises NotFound for an unknown source.
         """
-        profiles = due(self.sources, "poll", tenant_id, source_id)
+        profiles = self._in_turn(due(self.sources, "poll", tenant_id, source_id))
         total, trouble = Polled(), None
         for waiting, profile in zip(range(len(profiles), 0, -1), profiles, strict=True):
-            left = seconds_left()
-            keep = 0.0 if math.isinf(left) else left * (waiting - 1) / waiting
+            left = seconds_left() - SECONDS_KEPT
+            if left <= 0:
+                logger.info("Polls left for later", sources_count=waiting)
+                count("PollContinues", waiting)
+                break
+            kept = SECONDS_KEPT if math.isinf(left) else SECONDS_KEPT + left * (1 - 1 / waiting)
             try:
                 self.retry.run(
                     "poll",
-                    lambda p=profile, k=keep: self._one(p, lambda: seconds_left() - k, total),  # type: ignore[misc]
+                    lambda p=profile, k=kept: self._one(p, lambda: seconds_left() - k, total),  # type: ignore[misc]
                 )
             except _OutOfTime:
                 logger.info("Poll continues later", source_id=profile.source_id)
@@ -118,6 +123,13 @@ class PollProvider:
         if trouble is not None:
             raise trouble
         return total
+
+    def _in_turn(self, profiles: list[SourceProfile]) -> list[SourceProfile]:
+        """Another one first each time: who comes last may have no time left."""
+        if not profiles:
+            return profiles
+        first = int(self.clock().timestamp()) // TURN_SECONDS % len(profiles)
+        return profiles[first:] + profiles[:first]
 
     def _one(
         self, profile: SourceProfile, seconds_left: Callable[[], float], polled: Polled
@@ -152,7 +164,7 @@ class PollProvider:
                     self._keep(visit, name, members, str(row["id"]), part)
             mark.after = str(rows[-1]["id"])
             self._remember(visit)  # boundary 2
-            if visit.seconds_left() < SECONDS_KEPT:
+            if visit.seconds_left() <= 0:
                 raise _OutOfTime
         done = Mark(since=max(mark.since, _start(mark.newest)))
         if done != mark:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from ipaddress import ip_network
 from typing import Annotated, Literal
 
@@ -29,6 +30,8 @@ from pardna.ingestion.webhook_rules import (
 from pardna.money.model import MoneyError, exponent
 from pardna.runtime.errors import InvalidInput
 
+#: What Secrets Manager takes as a name, with room for what we add.
+_SECRET_NAME = re.compile(r"[A-Za-z0-9/_+=.@-]{1,200}")
 Short = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f]*$")]
 
 
@@ -171,6 +174,8 @@ class NewSource(_Strict):
         for secret_id in (self.secret_id, *named):
             if secret_id and not secret_id.startswith(ours):
                 raise InvalidInput("source.secret", f"a secret's name begins with {ours}")
+            if secret_id and not _SECRET_NAME.fullmatch(secret_id):
+                raise InvalidInput("source.secret", "letters, digits and /_+=.@- name a secret")
         own_key = self.signature in WITHOUT_SECRET
         if not self.secret_id and (
             "poll" in self.channels or ("webhook" in self.channels and not own_key)

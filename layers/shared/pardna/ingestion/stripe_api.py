@@ -86,7 +86,10 @@ class StripePoller:
         if resource == "events":
             parameters["types"] = list(EVENT_TYPES)
         answer = self._answer(profile, f"/v1/{resource}", parameters)
-        return Page(tuple(answer["data"]), bool(answer.get("has_more")))
+        rows = answer.get("data")
+        if not isinstance(rows, list) or not all(map(_is_row, rows)):
+            raise Unavailable("stripe.unreadable", "Stripe's answer is no list of its objects")
+        return Page(tuple(rows), bool(answer.get("has_more")))
 
     def document(self, resource: str, within: str, rows: Sequence[Mapping[str, Any]]) -> Any:
         """See `ProviderPoller`: as Stripe lists them, and with the payout that it does not name."""
@@ -137,3 +140,11 @@ class StripePoller:
                 key, base_addresses={"api": self._base}, max_network_retries=self._retries
             )
         return self._clients[key]
+
+
+def _is_row(row: object) -> bool:
+    """Whether a row can be found again and put in order."""
+    if not isinstance(row, Mapping) or not isinstance(row.get("id"), str):
+        return False
+    created = row.get("created")
+    return type(created) is int and 0 <= created < 4_102_444_800
