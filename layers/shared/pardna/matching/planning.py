@@ -69,7 +69,7 @@ class PlanRun:
             return self._first(tenant_id, request)
         identifier = str(request["run_id"])
         header = header_of(self._runs, tenant_id, identifier)
-        return self._go_on(tenant_id, identifier, int(header["wave"]))
+        return self._go_on(tenant_id, identifier, max(int(header["wave"]), 0))
 
     # ---------------------------------------------------------------- waves
 
@@ -88,7 +88,7 @@ class PlanRun:
             {
                 "run_id": identifier,
                 "status": "running",
-                "wave": 0,
+                "wave": -1,  # until all shards of the first are written
                 "attempt": 0,
                 "reference_date": on,
                 "window_from": first.isoformat(),
@@ -118,7 +118,7 @@ class PlanRun:
             tenant_id, identifier,
             lambda h: again if h["status"] in ("stopped", "partial") else now,
         )  # fmt: skip
-        return self._go_on(tenant_id, identifier, int(header["wave"]))
+        return self._go_on(tenant_id, identifier, max(int(header["wave"]), 0))
 
     def _after(self, tenant_id: str, identifier: str, wave: int) -> dict[str, Any]:
         """What comes after a wave was worked on."""
@@ -135,7 +135,7 @@ class PlanRun:
             if header["status"] in ("stopping", "stopped"):
                 return self._pause(tenant_id, identifier, wave)
             shards = self._runs.shards(tenant_id, identifier)
-            if wave > int(header["wave"]) or not any(s["wave"] == wave for s in shards):
+            if wave > int(header["wave"]):
                 shards = self._write(tenant_id, identifier, wave, shards)
             due = [s for s in shards if s["wave"] == wave]
             if not due:
