@@ -64,13 +64,14 @@ class Stage:
         legs = [
             {
                 "pair": "internal~bank",
-                "transaction_id": c["transaction_id"],
+                "transaction_id": leg,
                 "match_id": f"m-{c['contribution_id']}",
                 "version": 1,
                 "status": "committed",
                 "matched_at": "2026-01-09T00:00:00Z",
             }
             for c in self.round()["contributions"]
+            for leg in (c["transaction_id"], f"bank-{c['contribution_id']}")
         ]
         self.rows("SELECT ledger.mark_legs(%s::jsonb)", json.dumps(legs))
 

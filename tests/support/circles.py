@@ -109,14 +109,21 @@ class Hall:
         return self.opening.open(TENANT, circle.circle_id, number, "test")
 
     def match(
-        self, circle: Circle, number: int, positions: Sequence[int], *, undo: bool = False
+        self,
+        circle: Circle,
+        number: int,
+        positions: Sequence[int],
+        *,
+        undo: bool = False,
+        with_money: bool = True,
     ) -> None:
-        """The money of these hands is matched, as the ledger records it (or no longer)."""
+        """The money of these hands is matched, as the ledger records it (or no longer); without
+        money, what they owe is written off."""
         owed = self.looks.round(TENANT, "test", circle.circle_id, number).contributions
         legs = [
             {
                 "pair": "internal~bank",
-                "transaction_id": c.transaction_id,
+                "transaction_id": leg,
                 "match_id": f"m-{c.contribution_id}",
                 "version": 2 if undo else 1,
                 "status": "unmatched" if undo else "committed",
@@ -124,6 +131,7 @@ class Hall:
             }
             for c in owed
             if c.position in positions
+            for leg in (c.transaction_id, *([f"bank-{c.contribution_id}"] if with_money else []))
         ]
         self.rows("SELECT ledger.mark_legs(%s::jsonb)", json.dumps(legs))
 

@@ -246,3 +246,12 @@ def test_all_rounds_played_complete_the_circle_and_tie(hall: Hall) -> None:
     assert found.status is CircleStatus.COMPLETED
     assert hall.rows("SELECT sum(amount_minor)::bigint FROM platform.transactions") == [(0,)]
     assert hall.rows("SELECT count(DISTINCT position) FROM circles.draws") == [(5,)]
+
+
+def test_what_was_written_off_is_not_paid(hall: Hall) -> None:
+    circle = hall.create()
+    hall.open(circle)
+    hall.match(circle, 1, [1, 2, 3, 4])
+    hall.match(circle, 1, [5], with_money=False)
+    found = hall.rounds.check_funding(TENANT, circle.circle_id, 1)
+    assert (found.outcome, found.paid_count) == ("waiting", 4)

@@ -84,11 +84,17 @@ class PostgresContributions:
         ]
 
     def matched(self, owed: Sequence[Contribution]) -> frozenset[str]:
-        """See `ContributionRows`: the ledger's own record, written with the clearing journal."""
+        """See `ContributionRows`: the ledger's own record, written with the clearing journal.
+
+        A match of contributions alone is what remains of one that was written off: no money came.
+        """
         ids = {c.transaction_id: c.contribution_id for c in owed}
         rows = self._connection.execute(
-            "SELECT DISTINCT transaction_id FROM ledger.matched_legs"
-            " WHERE transaction_id = ANY(%s) AND status = 'committed'",
+            "SELECT DISTINCT transaction_id FROM ledger.matched_legs m"
+            " WHERE transaction_id = ANY(%s) AND status = 'committed' AND EXISTS"
+            " (SELECT 1 FROM ledger.matched_legs o WHERE o.match_id = m.match_id"
+            "  AND o.status = 'committed' AND NOT EXISTS (SELECT 1 FROM circles.contributions c"
+            "   WHERE c.transaction_id::text = o.transaction_id))",
             (list(ids),),
         )
         return frozenset(ids[row[0]] for row in rows)
