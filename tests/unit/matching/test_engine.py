@@ -375,3 +375,16 @@ def test_a_strong_reference_that_many_rows_of_both_sides_carry_joins_nothing() -
     assert result.matches == ()
     assert result.caps["identities_shared_by_too_many_l"] == 1
     assert result.caps["identities_shared_by_too_many_r"] == 1
+
+
+@pytest.mark.parametrize(
+    ("theirs", "matches"),
+    [("REF-T-00085l", 1), ("REF-T-O00851", 1), ("REF-T-000B51", 1), ("REF-T-000951", 0), ("REF-T-O0085l", 0)],
+)  # fmt: skip
+def test_a_short_reference_is_read_alike_when_one_character_looks_like_its_own(
+    theirs: str, matches: int
+) -> None:
+    ours = replace(contribution(1, 500, "bank"), references=(weak("text", "REF-T-000851"),))
+    line = replace(bank_line(1, 500), references=(weak("text", theirs),))
+    result = run(ours, line, pair=Pair.INTERNAL_BANK)
+    assert [m.rule_id for m in result.matches] == ["reference_one_edit"] * matches

@@ -18,7 +18,8 @@ FROM (SELECT leg, id, source, currency, basis, ordinal, lower(name) AS name, nam
 #: Pairs that agree in amount and nearly in day, with what their references and names say.
 #: Blocks: an amount that few have; an amount and a name; an amount and a reference's beginning or
 #: end. Weights in basis points; `reference` is 2 for a part of the other, 1 for two edits, -1 for
-#: another; a reference that only one side has speaks against the pair.
+#: another; a reference that only one side has speaks against the pair. Names are compared as they
+#: stand and by sorted words (Jaro-Winkler); a name that is part of the other counts as alike.
 _EDGES = """
 CREATE TABLE edges AS
 WITH said_l AS (SELECT leg, currency, basis, norm FROM soft_l SEMI JOIN probable_l USING (leg)),
@@ -43,7 +44,9 @@ WITH said_l AS (SELECT leg, currency, basis, norm FROM soft_l SEMI JOIN probable
               FROM blocks k JOIN probable_l a ON a.leg = k.l JOIN probable_r b ON b.leg = k.r
               WHERE b.ordinal - a.ordinal BETWEEN -$before AND $after),
      kept AS (SELECT *, CASE WHEN ours = '' OR theirs = '' THEN -1 WHEN ours = theirs THEN 1000
-                        ELSE (jaro_winkler_similarity(ours, theirs) * 1000)::INTEGER END AS alike
+                        WHEN contains(' ' || ours || ' ', ' ' || theirs || ' ') OR contains(' ' || theirs || ' ', ' ' || ours || ' ') THEN 900
+                        ELSE (greatest(jaro_winkler_similarity(ours, theirs), jaro_winkler_similarity(
+                              array_to_string(list_sort(string_split(ours, ' ')), ' '), array_to_string(list_sort(string_split(theirs, ' ')), ' '))) * 1000)::INTEGER END AS alike
               FROM near WHERE position_l <= $cap AND position_r <= $cap),
      told AS (SELECT k.l, k.r,
               max(CASE WHEN contains(a.norm, b.norm) OR contains(b.norm, a.norm) THEN 2

@@ -53,6 +53,14 @@ SELECT leg, norm, hash(currency, CASE WHEN i = 0 THEN norm
 FROM (SELECT leg, currency, norm, unnest(range(0, length(norm) + 1))::INTEGER AS i
       FROM long_{side} WHERE leg IN (SELECT leg FROM halves_{side} SEMI JOIN busy USING (part)))
 """
+#: Where one character is taken for another that looks like it, shorter references are told apart
+#: still: O and 0, I or L and 1, S and 5, Z and 2, B and 8, G and 6.
+READ_ALIKE = "translate({0}, 'OILSZBG', '0115286')"
+_ALIKE = f"""
+CREATE TABLE alike_{{side}} AS SELECT *, {READ_ALIKE.format("norm")} AS read
+FROM told_{{side}} ANTI JOIN equal e ON e.{{side}} = leg WHERE length(norm) BETWEEN 8 AND 11
+QUALIFY count(*) OVER (PARTITION BY currency, read) <= $cap
+"""
 _NEAR = f"""
 CREATE TABLE near AS SELECT {_CARRIED}, 1 AS edits
 FROM (SELECT DISTINCT l, r, ours, theirs FROM (
@@ -64,6 +72,9 @@ FROM (SELECT DISTINCT l, r, ours, theirs FROM (
         WHERE levenshtein(a.norm, b.norm) = 1)) n
 JOIN long_l a ON a.leg = n.l AND a.norm = n.ours JOIN long_r b ON b.leg = n.r AND b.norm = n.theirs
 WHERE a.currency = b.currency
+UNION ALL
+SELECT {_CARRIED}, 1 FROM alike_l a JOIN alike_r b USING (currency, read)
+WHERE length(a.norm) = length(b.norm) AND levenshtein(a.norm, b.norm) = 1
 """
 
 #: Which amounts a rule accepts: equal, within tolerance, or what the fee schedule leaves.
@@ -151,6 +162,7 @@ def _edges(engine: Engine) -> None:
     con.execute(_BUSY, cap)
     for side in SIDES:
         con.execute(_CUTS.format(side=side))
+        con.execute(_ALIKE.format(side=side), cap)
     con.execute(_NEAR)
 
 

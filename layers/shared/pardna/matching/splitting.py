@@ -26,6 +26,7 @@ from pathlib import Path
 
 import duckdb
 
+from pardna.matching.engine_rules import READ_ALIKE
 from pardna.matching.legs_file import COLUMNS
 from pardna.matching.model import IDENTITIES, Pair
 from pardna.matching.rules import PairRules
@@ -107,6 +108,9 @@ WITH held AS (SELECT n.*, count(*) OVER (PARTITION BY side, currency, norm) AS h
 SELECT leg, hash('norm', currency, norm) FROM held
 UNION ALL
 SELECT unnest([l, r]), hash('near', l, r) FROM near
+UNION ALL
+SELECT leg, hash('read', currency, {READ_ALIKE.format("norm")}) FROM held
+WHERE length(norm) BETWEEN 8 AND 11
 """
 _AMOUNT = """
 INSERT INTO links SELECT leg, hash('amount', currency, basis) FROM legs WHERE basis <> 0
