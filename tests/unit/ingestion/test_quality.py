@@ -154,6 +154,7 @@ def test_one_strong_reference_twice_is_told_and_both_count() -> None:
         (["15"], "12", 1),
         (["1"], "365", 0),  # a new year
         (["A1", ""], "12", 0),
+        (["17501", "17601"], "", 0),  # day of the year, and page
     ],
 )
 def test_statement_numbers_that_skip(numbers: list[str], last: str, gaps: int) -> None:

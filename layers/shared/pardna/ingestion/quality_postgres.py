@@ -22,6 +22,7 @@ _SEQUENCE = (
     "SELECT sequence_number FROM platform.statements"
     " WHERE tenant_id = %(tenant)s AND source = %(source)s AND currency = %(currency)s"
     " AND sequence_number <> '' AND raw_sha256 <> %(self)s AND to_date <= %(day)s"
+    " AND opening_minor IS NOT NULL AND closing_minor IS NOT NULL"
     " ORDER BY to_date DESC, recorded_at DESC LIMIT 1"
 )
 

@@ -43,6 +43,10 @@ def contradictions(statement: Statement, problems: list[Problem]) -> Iterator[Pr
             )
 
 
+#: A longer jump is another way of counting: some banks number by day of the year and page (17501).
+_MISSING_MAX = 31
+
+
 class Continuity:
     """Statements that do not open where the one before closed, or whose number does not follow.
 
@@ -73,6 +77,8 @@ class Continuity:
 
     def _sequence(self, s: Statement) -> Iterator[Problem]:
         """A number that skips; one that is lower begins anew (a year), one that repeats is a page."""
+        if s.opening_minor is None or s.closing_minor is None:
+            return  # notifications and reports within the day have numbers of their own
         key = s.source, s.currency
         now = _number(s.sequence_number)
         if now is None:
@@ -81,7 +87,7 @@ class Continuity:
         if last is None:
             last = _number(self._last_sequence(s))
         self._numbers[key] = now
-        if last is not None and now > last + 1:
+        if last is not None and last + 1 < now <= last + 1 + _MISSING_MAX:
             yield Problem(
                 "statement.sequence_gap",
                 s.position,
