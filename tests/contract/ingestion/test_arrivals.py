@@ -103,12 +103,13 @@ def test_parts_that_changed_since_they_were_hashed_are_not_handed_over(world: Wo
 
 def test_large_parts_are_copied_only_while_they_are_what_was_hashed() -> None:
     """By S3, which is asked to compare; moto does not."""
-    gib = 1024**3
-    parts = [StoredPart("a", 6_000_000, '"1"'), StoredPart("b", gib, '"2"')]
+    mib = 1024**2
+    parts = [StoredPart("a", 6_000_000, '"1"'), StoredPart("b", 200 * mib, '"2"')]
     asked = list(_sources("arrivals", parts))
     assert [s["CopySourceIfMatch"] for s in asked] == ['"1"', '"2"', '"2"']
     ranges = [s["CopySourceRange"] for s in asked]
-    assert ranges == ["bytes=0-5999999", f"bytes=0-{gib // 2 - 1}", f"bytes={gib // 2}-{gib - 1}"]
+    whole = [f"bytes=0-{128 * mib - 1}", f"bytes={128 * mib}-{200 * mib - 1}"]
+    assert ranges == ["bytes=0-5999999", *whole]
 
 
 def test_one_large_object_is_handed_over_as_well(world: World) -> None:

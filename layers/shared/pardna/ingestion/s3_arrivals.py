@@ -24,7 +24,7 @@ from pardna.runtime.errors import NotFound, Unavailable
 #: What is small enough to be read and written whole. S3 joins parts of 5 MB or more.
 _SMALL = 8 * 1024 * 1024
 #: Bytes that S3 copies in one request; it takes up to 5 GB, and answers large ones late.
-_COPIED = 512 * 1024 * 1024
+_COPIED = 128 * 1024 * 1024
 _BLOCK = 1024 * 1024
 _MISSING = frozenset({"NoSuchKey", "404", "NotFound", "PreconditionFailed", "412"})
 _EXISTS = frozenset({"PreconditionFailed", "412"})
@@ -134,7 +134,7 @@ class S3Arrivals:
 
 
 def _sources(bucket: str, parts: Sequence[StoredPart]) -> Iterator[Mapping[str, Any]]:
-    """What each request copies: a part, or 512 MB of it; only while it is what was hashed."""
+    """What each request copies: a part, or 128 MB of it; only while it is what was hashed."""
     for part in parts:
         for start in range(0, part.size, _COPIED):
             end = min(start + _COPIED, part.size) - 1
