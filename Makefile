@@ -7,7 +7,7 @@ PY := .venv/bin/python
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status demo logs invoke test check lint types template layers bench bench-ledger bench-matching bench-ingestion format
+.PHONY: help setup up down status demo logs invoke test check lint types template layers bench bench-ledger bench-matching bench-online bench-ingestion format
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ bench-ledger: setup ## Measure the ledger beside its limits and a peer (QUICK=1:
 
 bench-matching: setup ## Score and time matching against an answer key (SIZE=10m for more)
 	@$(PY) -m benchmarks.matching
+
+bench-online: setup ## Measure a leg's cost online, with ten thousand and a million legs open
+	@$(PY) -m benchmarks.matching.online
 
 bench-ingestion: setup ## Measure readers, the road of large files, and webhooks if the home runs
 	@$(PY) -m benchmarks.ingestion

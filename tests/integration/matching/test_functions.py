@@ -143,6 +143,31 @@ def test_starting_and_showing_runs(poison: Any) -> None:
     assert call("reconciliation.show_reconciliation", "request")["statusCode"] == 404
 
 
+def test_stopping_and_resuming_a_run(poison: Any) -> None:
+    planned = call("reconciliation.plan_run", "state")
+
+    def control(action: str) -> tuple[int, Any]:
+        event = json.loads(
+            (EVENTS / "reconciliation" / "control_reconciliation.stop.json").read_text()
+        )
+        event["pathParameters"] |= {"run_id": planned["run_id"], "action": action}
+        handler = importlib.import_module("functions.reconciliation.control_reconciliation").handler
+        answer = handler(event, Context())
+        return answer["statusCode"], json.loads(answer["body"])
+
+    assert control("stop") == (
+        202,
+        {"run_id": planned["run_id"], "status": "stopped", "attempt": 0},
+    )
+    assert call("reconciliation.plan_run", "state")["outcome"] == "planned", (
+        "started again, it goes on"
+    )
+    assert control("stop")[1]["status"] == "stopped"
+    assert control("resume")[1] == {"run_id": planned["run_id"], "status": "running", "attempt": 1}
+    assert call("reconciliation.control_reconciliation", "unknown_action")["statusCode"] == 400
+    assert call("reconciliation.control_reconciliation", "stop")["statusCode"] == 404
+
+
 def test_the_states_of_a_run_one_by_one(poison: Any) -> None:
     planned = call("reconciliation.plan_run", "state")
     assert (planned["outcome"], planned["shards_count"]) == ("planned", 2)
