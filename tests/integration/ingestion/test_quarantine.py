@@ -95,7 +95,7 @@ def test_a_correction_must_be_right_itself(bench: Bench) -> None:
     change = Change(5, "15O.0O", "15O.00")
     with pytest.raises(RefusedByRule, match="still_wrong"):
         correct(bench, "row.amount", change)
-    with pytest.raises(RefusedByRule, match="does_not_tie|still_wrong"):
+    with pytest.raises(RefusedByRule, match="still_wrong"):
         correct(bench, "row.amount", Change(5, "1x50.00", "15O.00"))
     assert {e.status for e in bench.entries()} == {"open"}
     assert bench.amounts() == []
@@ -301,6 +301,13 @@ def test_a_queue_that_does_not_drain_undoes_nothing(bench: Bench) -> None:
     assert bench.amounts() == EVERYTHING
 
 
+def as_ann(bench: Bench, statement: str) -> None:
+    """What somebody does who has the product's own key to the database."""
+    with psycopg.connect(bench.database.runtime_conninfo) as connection:
+        connection.execute("SELECT app.enter(%s, 'ann')", (TENANT,))
+        connection.execute(statement.encode())
+
+
 def test_the_database_itself_wants_four_eyes_and_forgets_nothing(bench: Bench) -> None:
     bench.receive(BAD_DATE)
     proposed = correct(bench, "row.date", Change(5, "04/02/2026", "94/02/2026"))
@@ -314,19 +321,12 @@ def test_the_database_itself_wants_four_eyes_and_forgets_nothing(bench: Bench) -
         "UPDATE platform.delivery_facts SET facts = '{}'",
     ]
     for attack in attacks:
-        with (
-            psycopg.connect(bench.database.runtime_conninfo) as connection,
-            pytest.raises(psycopg.Error),
-        ):
-            connection.execute("SELECT app.enter(%s, 'ann')", (TENANT,))
-            connection.execute(attack.encode())
+        with pytest.raises(psycopg.Error):
+            as_ann(bench, attack)
     bench.quarantine().confirm(TENANT, "bob", proposed.decision_id, "cause")
-    with (
-        psycopg.connect(bench.database.runtime_conninfo) as connection,
-        pytest.raises(psycopg.errors.RestrictViolation),
-    ):
-        connection.execute("SELECT app.enter(%s, 'ann')", (TENANT,))
-        connection.execute("UPDATE platform.quarantine SET status = 'open'")
+    with pytest.raises(psycopg.errors.RestrictViolation):
+        as_ann(bench, "UPDATE platform.quarantine SET status = 'open'")
+    as_ann(bench, "SELECT FROM platform.quarantine")  # she may look
 
 
 def test_another_tenant_sees_and_decides_nothing(bench: Bench) -> None:
