@@ -131,7 +131,7 @@ def road(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bulk]:
     monkeypatch.setattr("pardna.database.session.from_settings", remembered)
     posting = (settings, ledger.ledger, ledger.transaction_consumer, ledger.post_delivery)
     for function in posting:
-        function.cache_clear()  # type: ignore[attr-defined]
+        function.cache_clear()
     bulk = Bulk(deployed)
     for name, url in bulk.urls.items():
         monkeypatch.setenv(f"{name.upper()}_QUEUE_URL", url)
@@ -145,7 +145,7 @@ def road(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bulk]:
     for database in opened:
         database.close()
     for function in posting:
-        function.cache_clear()  # type: ignore[attr-defined]
+        function.cache_clear()
 
 
 def test_twenty_thousand_rows_are_recorded_posted_and_kept_for_matching(
