@@ -95,6 +95,8 @@ class RulesDocument(_Words):
     automatic_bp: int = Field(9_500, ge=0, le=10_000)
     margin_bp: int = Field(500, ge=0, le=10_000)
     candidates_max: int = Field(16, ge=1, le=1_000)
+    subset_max: int = Field(24, ge=0, le=24)
+    subset_steps: int = Field(200_000, ge=0, le=10_000_000)
 
     def rules(self) -> Rules:
         """The engine's rules."""
@@ -120,6 +122,8 @@ class RulesDocument(_Words):
             automatic_bp=self.automatic_bp,
             margin_bp=self.margin_bp,
             candidates_max=self.candidates_max,
+            subset_max=self.subset_max,
+            subset_steps=self.subset_steps,
         )
         return Rules(version=self.version, pairs=(own,), closed_days=self.closed_days)
 
