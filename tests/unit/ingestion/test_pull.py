@@ -263,9 +263,44 @@ def test_the_time_is_over_what_came_is_kept_and_the_next_pull_goes_on() -> None:
 
 def test_a_server_that_gives_nothing_in_all_its_time_rings() -> None:
     forget_counts()
+    seconds = iter([100.0] * 3 + [0.0] * 9)
     with pytest.raises(Unavailable, match=r"sftp\.too_slow"):
-        puller(MemoryFolder({"a.xml": b"a"}), MemoryRawStore(), []).pull(seconds_left=lambda: 1.0)
+        puller(MemoryFolder({"a.xml": b"a"}), MemoryRawStore(), []).pull(
+            seconds_left=lambda: next(seconds)
+        )
     assert counted("SftpPullFailed") == 1
+
+
+def test_servers_whose_turn_does_not_come_wait_and_do_not_ring() -> None:
+    forget_counts()
+    folder = MemoryFolder({"a.xml": b"a"})
+    service = puller(folder, MemoryRawStore(), [])
+    for n in range(50):
+        service.sources.put(a_bank_source(source_id=f"bank-{n}"))
+    pulled = service.pull(seconds_left=lambda: 150.0)
+    assert (folder.opened, pulled.left_count) == (51, 0)
+    assert service.pull(seconds_left=lambda: 1.0).left_count == 51
+    assert folder.opened == 51
+    assert counted("SftpPullPostponed") == 51
+    assert counted("SftpPullFailed") == 0
+
+
+def test_pieces_that_another_pull_replaces_are_left_to_it() -> None:
+    raw = MemoryRawStore()
+    arrivals = MemoryArrivals(raw)
+    folder = MemoryFolder({"b.sta": b"0123456789" * 10}, cut_after=50)
+    with pytest.raises(Unavailable):
+        replace(puller(folder, raw, [], arrivals), retry=Retry(attempts=1)).pull()
+    read = arrivals.read
+    arrivals.read = lambda part: _gone()  # type: ignore[method-assign]
+    assert puller(folder, raw, [], arrivals).pull().new_count == 0
+    arrivals.read = read  # type: ignore[method-assign]
+    assert puller(folder, raw, [], arrivals).pull().new_count == 1
+
+
+def _gone() -> Iterator[bytes]:
+    raise NotFound("arrival.not_found", "other bytes by now")
+    yield b""
 
 
 def test_a_forbidden_file_rings_and_the_others_come() -> None:

@@ -32,6 +32,7 @@ class Waits(Enum):
     CHANGING = "changing"
     GONE = "gone"
     OUT_OF_TIME = "out_of_time"
+    SHARED = "shared"  # another pull replaces the pieces; one of the two will end it
 
 
 @dataclass(slots=True)
@@ -78,7 +79,10 @@ class FetchFile:
         NotPermitted.
         """
         arrival = arrival_name(file)
-        got = self._so_far(profile.tenant_id, arrival, file.size)
+        try:
+            got = self._so_far(profile.tenant_id, arrival, file.size)
+        except NotFound:
+            return Waits.SHARED
         try:
             complete = self._receive(folder, profile.tenant_id, arrival, file, got, must_stop)
             after = folder.stat(file.name)
@@ -95,7 +99,10 @@ class FetchFile:
         if (after.size, after.modified) != (file.size, file.modified):
             return Waits.CHANGING
         receipt = Receipt(profile.source_id, "sftp", shown(file.name), self.clock())
-        captured = self._hand_over(profile.tenant_id, arrival, got, receipt)
+        try:
+            captured = self._hand_over(profile.tenant_id, arrival, got, receipt)
+        except NotFound:
+            return Waits.SHARED
         self.done.mark_fetched(profile.tenant_id, profile.source_id, arrival)  # boundary 3
         return captured
 

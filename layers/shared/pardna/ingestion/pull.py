@@ -22,6 +22,8 @@ FILE_BYTES_MAX = 5 * 1024**3
 LISTED_MAX = 200_000
 #: Seconds kept to store what has come when the time is nearly over.
 MARGIN_SECONDS = 30.0
+#: Seconds that each server may have at least, as long as there are any.
+SHARE_SECONDS_MIN = 120.0
 #: What an upload that is still going on is called.
 _UNFINISHED = (".part", ".partial", ".filepart", ".tmp", ".swp")
 
@@ -41,6 +43,7 @@ class _Visit:
 
     pulled: Pulled = field(default_factory=Pulled)
     bytes_count: int = 0
+    was_begun: bool = False
     trouble: PardnaError | None = None
 
 
@@ -65,11 +68,15 @@ class PullFiles:
         and continued by the next pull. Raises NotFound for an unknown source.
         """
         profiles = due(self.sources, "sftp", tenant_id, source_id)
+        # Begin elsewhere each time, so that when time is short it is not always the same who wait.
+        first = int(self.retry.fraction() * len(profiles)) % max(len(profiles), 1)
+        profiles = profiles[first:] + profiles[:first]
         total, trouble = Pulled(), None
         for waiting, profile in zip(range(len(profiles), 0, -1), profiles, strict=True):
             # A slow server uses up its own share of the time, not that of those behind it.
             left = seconds_left()
-            until = 0.0 if math.isinf(left) else left * (waiting - 1) / waiting
+            share = max(left / waiting, SHARE_SECONDS_MIN)
+            until = 0.0 if math.isinf(left) else max(left - share, 0.0)
             error = self._visit(profile, lambda u=until: seconds_left() - u, total)  # type: ignore[misc]
             trouble = error or trouble
         count("FilesPulled", total.new_count)
@@ -87,7 +94,9 @@ class PullFiles:
         except PardnaError as error:
             visit.trouble = error
         pulled = visit.pulled
-        if visit.trouble is None and pulled.left_count and not visit.bytes_count:
+        if not visit.was_begun:
+            count("SftpPullPostponed")
+        elif visit.trouble is None and pulled.left_count and not visit.bytes_count:
             visit.trouble = Unavailable("sftp.too_slow", "nothing came in all the time there was")
         total.seen_count += pulled.seen_count
         total.new_count += pulled.new_count
@@ -111,6 +120,7 @@ class PullFiles:
         if seconds_left() < MARGIN_SECONDS:
             visit.pulled.left_count += 1
             return
+        visit.was_begun = True
         known = self.fetcher.done.fetched(profile.tenant_id, profile.source_id)
         with self.folders.open(profile, seconds_left() - MARGIN_SECONDS / 2) as folder:
             listed = self._finished(folder, place, known)
