@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -19,6 +19,7 @@ from pardna.ledger.upkeep import DayKept, MinuteKept, close_day, keep_minute
 from pardna.ledger.verify import verify_export
 from pardna.runtime.clock import utc_now
 from pardna.runtime.errors import Conflict, Unavailable
+from tests.fakes.anchors import Shelf
 from tests.support.ledger import (
     TENANT,
     age,
@@ -37,19 +38,6 @@ HOLD = (
     " 'credit', 'b', 'currency', 'JMD', 'amount_minor', 5,"
     " 'expires_at', clock_timestamp() + interval '1 second')))"
 )
-
-
-class Shelf:
-    """Anchors in memory."""
-
-    def __init__(self) -> None:
-        self.kept: dict[tuple[str, date], Anchor] = {}
-
-    def put_once(self, anchor: Anchor) -> bool:
-        return self.kept.setdefault((anchor.tenant_id, anchor.day), anchor) is anchor
-
-    def get(self, tenant_id: str, day: date) -> Anchor | None:
-        return self.kept.get((tenant_id, day))
 
 
 @pytest.fixture
