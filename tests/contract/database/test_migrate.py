@@ -30,6 +30,23 @@ def test_a_second_run_applies_nothing(database: TestDatabase) -> None:
     assert migrate.apply(database.admin_conninfo) == []
 
 
+def test_only_the_runtime_may_connect_and_copy_into_temporary_tables(
+    database: TestDatabase,
+) -> None:
+    migrate.apply(database.admin_conninfo)  # a clone has none of its template's privileges
+    with psycopg.connect(database.superuser_conninfo) as connection:
+        may = {
+            (role, what)
+            for role in ("public", migrate.RUNTIME)
+            for what in ("CONNECT", "TEMPORARY", "CREATE")
+            if connection.execute(
+                "SELECT has_database_privilege(%s, current_database(), %s)", (role, what)
+            ).fetchone()
+            == (True,)
+        }
+    assert may == {(migrate.RUNTIME, "CONNECT"), (migrate.RUNTIME, "TEMPORARY")}
+
+
 def test_climbs_one_migration_at_a_time(empty: TestDatabase, tmp_path: Path) -> None:
     for migration in migrate.load():
         write(tmp_path, migration.name, migration.up, migration.check)

@@ -14,6 +14,7 @@ import pytest
 
 from functions.ingestion import record_part, stage_delivery
 from functions.ledger import post_delivery
+from pardna.database import migrate
 from pardna.database.session import Database
 from pardna.ingestion import wiring
 from pardna.ingestion.model import Receipt
@@ -132,6 +133,7 @@ def road(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bulk]:
     posting = (settings, ledger.ledger, ledger.transaction_consumer, ledger.post_delivery)
     for function in posting:
         function.cache_clear()
+    migrate.apply(deployed.database.admin_conninfo)  # a clone lets everyone do what only some may
     bulk = Bulk(deployed)
     for name, url in bulk.urls.items():
         monkeypatch.setenv(f"{name.upper()}_QUEUE_URL", url)

@@ -117,8 +117,9 @@ def _prepare(connection: psycopg.Connection[TupleRow], runtime_password: str) ->
     connection.execute(
         sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database))
     )
+    # Temporary tables are what large deliveries are copied into; they hold nothing of others.
     connection.execute(
-        sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(
+        sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}").format(
             sql.Identifier(database), sql.Identifier(RUNTIME)
         )
     )
