@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from pardna.matching.engine import Result, match
 from pardna.matching.model import Leg, Pair
-from pardna.matching.rules import default_rules
-from pardna.transactions.model import Transaction
+from pardna.matching.rules import PairRules, Rules, default_rules
+from pardna.transactions.model import Counterparty, Transaction
 from tests.support.matching import (
     DAY,
     bank_line,
@@ -37,7 +37,12 @@ def stories(draw: st.DrawFn) -> tuple[Pair, list[Transaction]]:
     records: list[Transaction] = []
     for position in range(draw(st.integers(0, 9))):
         number, amount, at = draw(numbers), draw(amounts), draw(days)
-        unique = {"external_id": f"x{position}", "occurred_at": at}
+        name = draw(st.sampled_from(["", "Avis Brown", "Brown Avis", "Beres Clarke"]))
+        unique = {
+            "external_id": f"x{position}",
+            "occurred_at": at,
+            "counterparty": Counterparty(name=name),
+        }
         references = (
             weak("payment_reference", f"PDN-7K3Q-R01-{number}"),
             weak("payout", f"po_{number}"),
@@ -69,15 +74,52 @@ def test_order_decides_nothing_and_every_leg_ends_as_one_thing(story, random) ->
     random.shuffle(shuffled)
     assert run(pair, shuffled) == result
 
-    places = [leg.transaction_id for m in result.matches for leg in m.members]
+    decided = (*result.matches, *result.proposals)
+    places = [leg.transaction_id for m in decided for leg in m.members]
     places += [leg.transaction_id for f in result.findings for leg in f.covered]
     places += [leg.transaction_id for leg in result.waiting]
     assert sorted(places) == sorted(leg.transaction_id for leg in found)
 
-    for made in result.matches:
+    for made in decided:
         left = sum(leg.basis_minor or 0 for leg in made.members if leg.is_left)
         right = sum(leg.basis_minor or 0 for leg in made.members if not leg.is_left)
-        if made.level == 3:
+        if made.rule_id == "settlement":
             assert left == 0
+        elif made.level == 3:
+            assert left == right
         else:
             assert left - right == made.variance_minor
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.integers(1, 10**12), st.integers(0, 500), st.integers(0, 300), st.integers(-1, 1),
+    st.booleans(), st.booleans(),
+)  # fmt: skip
+def test_a_tolerance_holds_to_the_last_minor_unit(
+    amount: int, minor: int, bp: int, off: int, more: bool, negative: bool
+) -> None:
+    allowed = max(minor, amount * bp // 10_000)
+    gap = (allowed + off) * (1 if more else -1)
+    sign = -1 if negative else 1
+    ours = contribution(1, sign * amount, "bank")
+    line = bank_line(1, sign * (amount + gap), weak("payment_reference", "PDN-7K3Q-R01-1"))
+    own = PairRules(Pair.INTERNAL_BANK, tolerance_minor=minor, tolerance_bp=bp)
+    found = legs(ours, line, pair=Pair.INTERNAL_BANK)
+    result = match([found[0]], [found[1]], Rules(pairs=(own,)), Pair.INTERNAL_BANK, day("2026-03-20"))  # fmt: skip
+    same_sign = amount + gap > 0
+    assert bool(result.matches) is (abs(gap) <= allowed and same_sign)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(stories())
+def test_matching_again_what_was_left_finds_nothing_more(story) -> None:
+    """Idempotence: once its matches are taken away, the rest has no further match of level 1."""
+    pair, records = story
+    found = legs(*records, pair=pair)
+    first = run(pair, found)
+    taken = {leg.transaction_id for m in (*first.matches, *first.proposals) for leg in m.members}
+    taken |= {leg.transaction_id for f in first.findings for leg in f.covered}
+    again = run(pair, [leg for leg in found if leg.transaction_id not in taken])
+    assert [m for m in again.matches if m.level == 1] == []
+    assert run(pair, found) == first
