@@ -109,13 +109,19 @@ _REASON = """CASE f.code
 
 _BREAKS = f"""
 COPY (SELECT f.class, f.code, x.id AS left_id, y.id AS right_id, x.basis AS left_minor,
-        y.basis AS right_minor, coalesce(x.currency, y.currency) AS currency, {_REASON} AS reason
-      FROM findings f LEFT JOIN rest_l x ON x.leg = f.l LEFT JOIN rest_r y ON y.leg = f.r)
+        y.basis AS right_minor, coalesce(x.currency, y.currency) AS currency, {_REASON} AS reason, m.members AS more_members
+      FROM findings f LEFT JOIN rest_l x ON x.leg = f.l LEFT JOIN rest_r y ON y.leg = f.r
+      LEFT JOIN (SELECT s.leg AS l, list(x.id ORDER BY x.id) AS members
+                 FROM settlement_members s JOIN rest_l x ON x.leg = s.member
+                 WHERE s.leg IN (SELECT l FROM findings) GROUP BY s.leg) m USING (l))
 TO '{{out}}/breaks.{{extension}}' ({{options}})
 """
 _WAITING = """
 COPY (SELECT x.id AS left_id, y.id AS right_id FROM waiting w
-      LEFT JOIN rest_l x ON x.leg = w.l LEFT JOIN rest_r y ON y.leg = w.r)
+      LEFT JOIN rest_l x ON x.leg = w.l LEFT JOIN rest_r y ON y.leg = w.r
+      UNION ALL
+      SELECT x.id, NULL FROM settlement_members s JOIN rest_l x ON x.leg = s.member
+      WHERE s.leg IN (SELECT l FROM waiting))
 TO '{out}/waiting.{extension}' ({options})
 """
 #: Large dictionaries of values that hardly repeat cost more than they save.
@@ -179,7 +185,8 @@ def _counts(con: duckdb.DuckDBPyConnection, engine: Engine) -> BulkCounts:
         right=engine.counts["r"],
         matches_by_level=dict(
             con.sql(
-                "SELECT level, count(*) FROM decisions WHERE NOT proposed GROUP BY 1 ORDER BY 1"
+                "SELECT level, count(*) FROM (SELECT level FROM decisions WHERE NOT proposed"
+                " UNION ALL SELECT 2 FROM reversals) GROUP BY 1 ORDER BY 1"
             ).fetchall()
         ),
         proposals=number("SELECT count(*) FROM decisions WHERE proposed"),
