@@ -23,6 +23,7 @@ from pardna.matching.rules import (
     default_rules,
 )
 from pardna.matching.tenant_rules import document, from_plain, read, to_plain
+from pardna.runtime.errors import InvalidInput, TooLarge
 from tests.support.matching import a_match, bank_line, charge, contribution, legs, payout
 
 
@@ -40,6 +41,15 @@ def test_what_is_not_said_is_as_delivered() -> None:
     assert made.of(Pair.PSP_BANK) == expected
     assert not expected.right_breaks, "bank lines are no business of the settlement's pair"
     assert replace(read("{}", 1)) == default_rules()
+
+
+def test_rules_have_an_end() -> None:
+    tiers = [{"up_to_minor": n, "bp": 1, "flat_minor": 1} for n in range(500)]
+    fees = [{"currency": "JMD", "tiers": tiers}] * 20
+    with pytest.raises(TooLarge, match=r"rules\.too_large"):
+        read(json.dumps({"pairs": [{"pair": "psp~bank", "fees": fees}]}), 1)
+    with pytest.raises(InvalidInput, match=r"pairs\.0\.fees"):
+        read(json.dumps({"pairs": [{"pair": "psp~bank", "fees": [fees[0]] * 501}]}), 1)
 
 
 def test_rules_come_back_whole_and_with_the_same_hash() -> None:

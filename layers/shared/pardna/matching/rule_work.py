@@ -28,8 +28,8 @@ from pardna.money.model import Money
 from pardna.runtime.clock import Clock, iso
 from pardna.runtime.errors import Conflict, NotFound, RefusedByRule
 
-#: Versions that are shown, the newest.
-SHOWN_MAX = 50
+#: Versions that are shown, the newest; a function answers with at most 6 MB.
+SHOWN_MAX = 15
 #: Rules move no money of their own; an approval says an amount all the same.
 _NOTHING = Money(0, "USD")
 

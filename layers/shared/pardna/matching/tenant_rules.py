@@ -21,10 +21,12 @@ from pydantic import Field as Limit
 
 from pardna.matching.rules import Alias, Rules, default_rules
 from pardna.money.model import MINOR_MAX
-from pardna.runtime.errors import InvalidInput
+from pardna.runtime.errors import InvalidInput, TooLarge
 
 #: Entries of a list in the rules, characters of a text.
 LIST_MAX, TEXT_MAX = 500, 100
+#: Characters of all rules; a version is one item, which holds 400 KB.
+SIZE_MAX = 200_000
 _DAYS = {"before", "after", "waiting_days", "age_days", "sla_days"}
 #: What bounds the engine's work, and so what a tenant may ask of it.
 _EFFORT = {
@@ -84,7 +86,7 @@ def _word(name: str, type_: Any) -> Any:
 
 def read(text: bytes | str, version: int) -> Rules:
     """Rules from JSON; what is not said is as delivered, for each pair. Raises InvalidInput
-    ``rules.invalid`` naming each field that is wrong."""
+    ``rules.invalid`` naming each field that is wrong, TooLarge."""
     made = _parsed(text, version)
     delivered = default_rules()
     said = {one["pair"]: one for one in json.loads(text).get("pairs", ())}
@@ -98,6 +100,8 @@ def read(text: bytes | str, version: int) -> Rules:
     )
     rules = replace(made, pairs=merged)
     _check(rules)
+    if len(json.dumps(to_plain(rules))) > SIZE_MAX:
+        raise TooLarge("rules.too_large", f"rules have at most {SIZE_MAX} characters of JSON")
     return rules
 
 
