@@ -87,7 +87,7 @@ def answer(line: str) -> dict[str, Any]:
                 return figures(collect(*open_stream(file, ORIGIN, chosen)))
         data = Path(name).read_bytes()
         if is_archive(data[:4]):
-            return {"members": [unpacked(member) for member in members(io.BytesIO(data))]}
+            return of_archive(data)
         parsed = registry.parse(data, ORIGIN)
         # Streamed or whole, a file says the same.
         if collect(*open_stream(io.BytesIO(data), ORIGIN)) != parsed:
@@ -95,6 +95,15 @@ def answer(line: str) -> dict[str, Any]:
         return figures(parsed)
     except PardnaError as error:
         return {"refused": error.code, "reason": error.detail}
+
+
+def of_archive(data: bytes) -> dict[str, Any]:
+    """What the files of an archive say; it is refused when all of them are."""
+    found = [unpacked(member) for member in members(io.BytesIO(data))]
+    if all("refused" in one for one in found):
+        first = found[0] if found else {"refused": "archive.empty", "reason": "nothing is in it"}
+        return {**first, "members": found}
+    return {"members": found}
 
 
 def unpacked(member: Member) -> dict[str, Any]:
