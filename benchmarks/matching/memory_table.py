@@ -105,8 +105,9 @@ class MemoryTable:
 
     def _UpdateItem(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         self._check(asked, asked["Key"])
-        self._write(self._updated(asked))
-        return {}
+        new = self._updated(asked)
+        self._write(new)
+        return {"Attributes": new}
 
     def _BatchGetItem(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         found = [self.item(key) for key in asked["RequestItems"][self.name]["Keys"]]

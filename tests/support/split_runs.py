@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 from moto import mock_aws
 
+from benchmarks.matching.memory_table import MemoryTable, serving
 from pardna.matching.dynamodb_groups import GroupCommits
 from pardna.matching.dynamodb_runs import DynamoRunBook
 from pardna.matching.dynamodb_split import ClaimingTable, DynamoSplitState
@@ -23,7 +24,7 @@ from pardna.matching.s3 import S3RunFiles
 from pardna.matching.shards import MatchShard, ShardPlan, plan_key
 from pardna.matching.split_shards import SplitShards
 from pardna.matching.summary import RunSummary
-from tests.support.matching import DAY, TABLE, TENANT, create_match_table, legs
+from tests.support.matching import DAY, TABLE, TENANT, legs
 
 REGION = "us-east-1"
 
@@ -33,6 +34,7 @@ class Bench:
     """One tenant's match table and lake, and what works on them; `shard_legs` as the setting."""
 
     shard_legs: int
+    table: MemoryTable
     step: int = 5
     rules: Rules = field(default_factory=default_rules)
     group_max: int = 4
@@ -40,10 +42,10 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.s3 = boto3.client("s3", region_name=REGION)
-        table, ids = ClaimingTable(TABLE, REGION), count()
-        groups = GroupCommits(table, lambda: DAY, lambda: f"t{next(ids)}", self.group_max)
-        self.state = DynamoSplitState(table, groups, lambda: DAY)
-        self.runs = DynamoRunBook(table)
+        claiming, ids = ClaimingTable(TABLE, REGION), count()
+        groups = GroupCommits(claiming, lambda: DAY, lambda: f"t{next(ids)}", self.group_max)
+        self.state = DynamoSplitState(claiming, groups, lambda: DAY)
+        self.runs = DynamoRunBook(claiming)
         self.files = S3RunFiles(self.s3, "lake")
         self.lake = S3LakeLegs(self.s3, "lake", self.files)
         self.planner = PlanRun(
@@ -110,10 +112,13 @@ class Bench:
         return {"matches": sorted(matches), "findings": sorted(findings)}
 
 
+#: moto copies a table for every transaction; the table in memory does not, and keeps the contract.
+_APART: Any = {"core": {"passthrough": {"urls": [], "services": ["dynamodb"]}}}
+
+
 @contextmanager
 def a_bench(shard_legs: int, **more: Any) -> Iterator[Bench]:
     """A bench on AWS of its own."""
-    with mock_aws():
-        create_match_table(boto3.client("dynamodb", region_name=REGION))
+    with mock_aws(config=_APART), serving(MemoryTable(TABLE)) as table:
         boto3.client("s3", region_name=REGION).create_bucket(Bucket="lake")
-        yield Bench(shard_legs, **more)
+        yield Bench(shard_legs, table, **more)

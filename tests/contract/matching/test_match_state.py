@@ -9,12 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from botocore.client import BaseClient
 
+from benchmarks.matching.memory_table import MemoryTable, serving
 from pardna.matching.dynamodb import DynamoMatchState
 from pardna.matching.model import Match, Pair, Status
 from pardna.matching.ports import Committed, LegState
 from tests.fakes.match_state import FakeMatchState
 from tests.support.matching import (
     GROUP_MAX,
+    TABLE,
     TENANT,
     a_match,
     bank_line,
@@ -34,10 +36,16 @@ def dynamo_state(table: str) -> DynamoMatchState:
     return small_groups(table, "t")
 
 
-@pytest.fixture(params=["fake", "dynamodb"])
+@pytest.fixture(params=["fake", "dynamodb", "memory"])
 def state(request: pytest.FixtureRequest) -> Iterator[State]:
+    """``memory`` is the adapter on the table of volume tests and benchmarks."""
     if request.param == "fake":
         yield FakeMatchState()
+        return
+    if request.param == "memory":
+        with serving(MemoryTable(TABLE)):
+            one_call_at_a_time(request.getfixturevalue("monkeypatch"))
+            yield dynamo_state(TABLE)
         return
     with match_table() as table:
         one_call_at_a_time(request.getfixturevalue("monkeypatch"))

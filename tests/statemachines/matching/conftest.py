@@ -93,14 +93,17 @@ class Product:
             ).handler
             return handler(event, Context())
 
-    def run(self, on: str = "2026-03-04", name: str = "run") -> dict[str, Any]:
-        """Start the machine, wait for its end, and return what describes it."""
+    def run(
+        self, on: str = "2026-03-04", name: str = "run", told: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Start the machine (with exactly what is `told`), wait for its end, return what describes it."""
         client = boto3.client("stepfunctions", region_name=REGION)
         started = client.start_execution(
             stateMachineArn=self.machine_arn,
             name=name,
             input=json.dumps(
-                {
+                told
+                or {
                     "tenant_id": TENANT,
                     "reference_date": on,
                     "window_days": 45,

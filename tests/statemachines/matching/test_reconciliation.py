@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from pardna.matching.model import Pair, Status
-from pardna.matching.wiring import break_book, match_state
+from pardna.matching.summary import RunReader
+from pardna.matching.wiring import _run_book, break_book, match_state
 from pardna.transactions.model import Counterparty
 from tests.statemachines.matching.conftest import Product
 from tests.support.matching import TENANT, bank_line, charge, contribution, payout, strong, weak
@@ -130,6 +131,32 @@ def test_a_step_that_keeps_failing_ends_the_run_and_starting_again_completes_it(
     assert whole["status"] == "SUCCEEDED"
     assert whole["output"]["summary"]["outcome"] == "passed"
     assert levels() == EXPECTED
+
+
+def test_a_partial_run_names_its_shards_and_is_resumed_with_those_only(product: Product) -> None:
+    product.record(*round_of_payments())
+    product.failures["MatchShardFunction"] = [RuntimeError("again")] * 40
+    broken = product.run(name="broken")
+    assert broken["status"] == "SUCCEEDED"
+    assert broken["output"]["summary"]["outcome"] == "partial"
+    run_id = broken["output"]["plan"]["run_id"]
+    shown = RunReader(_run_book()).show(TENANT, run_id)
+    assert (shown["status"], shown["unfinished_shards"]) == ("partial", [0, 1])
+
+    product.failures.clear()
+    product.calls.clear()
+    resumed = product.run(name="resumed", told={"tenant_id": TENANT, "run_id": run_id})
+
+    assert resumed["output"]["summary"]["outcome"] == "passed"
+    assert resumed["output"]["plan"]["run_id"] == run_id
+    assert levels() == EXPECTED
+    assert "CheckCompletenessFunction" not in [name for name, _ in product.calls]
+
+
+def test_an_operator_starts_it_with_a_tenant_only(product: Product) -> None:
+    ended = product.run(told={"tenant_id": TENANT})
+    assert ended["output"]["summary"]["outcome"] == "passed"
+    assert ended["output"]["completeness"]["window_days"] == 45
 
 
 def test_a_settlement_that_does_not_add_up_is_a_break_and_no_match(product: Product) -> None:
