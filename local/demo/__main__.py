@@ -110,6 +110,7 @@ def play(started: float) -> dict[str, Any]:
 def settled_digest(home: Home, seconds: float = 90.0) -> digest.Digest:
     """The digest once nothing is on its way any more: two in a row are equal."""
     closing.await_quiet(Player(home))
+    keep_books(home, seconds)
     end, last = time.monotonic() + seconds, digest.take(home)
     while time.monotonic() < end:
         time.sleep(0.3)
@@ -121,6 +122,33 @@ def settled_digest(home: Home, seconds: float = 90.0) -> digest.Digest:
         f"the home did not come to rest within {seconds:.0f} s",
         "something writes again and again: look at `make logs`",
     )
+
+
+def keep_books(home: Home, seconds: float) -> None:
+    """What schedules would do to the ledger in the next minute and at night, done now.
+
+    Else a block, a snapshot or an anchor might be written between two digests.
+    """
+    import psycopg
+
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        home.invoke("KeepBooksFunction", {})
+        with psycopg.connect(home.database_superuser_url, autocommit=True) as connection:
+            row = connection.execute(_UNSEALED).fetchone()
+        if row == (0,):
+            home.invoke("CloseDayFunction", {})
+            return
+        time.sleep(0.3)
+    raise HomeError(
+        f"journals were not sealed within {seconds:.0f} s", "is a transaction open in the database?"
+    )
+
+
+_UNSEALED = """
+    SELECT count(*) FROM ledger.journals j WHERE j.xid >= coalesce(
+        (SELECT max(b.to_xid) FROM ledger.blocks b WHERE b.tenant_id = j.tenant_id), '0')
+"""
 
 
 def _seconds(started: float) -> int:
