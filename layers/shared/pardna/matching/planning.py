@@ -211,14 +211,11 @@ class PlanRun:
             "group": group, "currency": currency, "pairs": [p.value for p in GROUPS[group]],
         }  # fmt: skip
         if not mine:
-            counts = (
-                self._state.open_count(tenant_id, pair, currency, self._shard_legs)
-                for pair in GROUPS[group]
-            )
-            if not parts and sum(counts) <= self._shard_legs:
+            count = self._size(tenant_id, identifier, currency, group, wave)
+            if not parts and count <= self._shard_legs:
                 yield {**base, "phase": Phase.WHOLE.value}
                 return
-            yield from self._reading(base, GROUPS[group][0], parts)
+            yield from self._reading(base, GROUPS[group][0], parts, count)
             return
         last = mine[-1]
         if last["phase"] == Phase.WHOLE:
@@ -244,13 +241,27 @@ class PlanRun:
             files = skipped
         following = GROUPS[group].index(pair) + 1
         if following < len(GROUPS[group]):
-            yield from self._reading(base, GROUPS[group][following], parts)
+            count = self._size(tenant_id, identifier, currency, group, wave)
+            yield from self._reading(base, GROUPS[group][following], parts, count)
 
-    @staticmethod
-    def _reading(base: Defined, pair: Pair, parts: list[list[str]]) -> Iterator[Defined]:
+    def _size(self, tenant_id: str, identifier: str, currency: str, group: int, wave: int) -> int:
+        """How many legs of a group are open; counted once, so that a wave planned again is the same."""
+        key = f"runs/{tenant_id}/{identifier}/open-{wave:03d}-{group}-{currency}.json"
+        if self._files.get(key) is None:
+            count = sum(
+                self._state.open_count(tenant_id, pair, currency, self._shard_legs)
+                for pair in GROUPS[group]
+            )
+            self._files.put_once(key, str(count).encode())
+        return int(self._files.get(key) or b"0")
+
+    def _reading(
+        self, base: Defined, pair: Pair, parts: list[list[str]], count: int
+    ) -> Iterator[Defined]:
         own = {**base, "pair": pair.value, "phase": Phase.READ.value}
-        for part in range(OPEN_PARTS):
-            yield {**own, "part": part}
+        step = OPEN_PARTS if count <= self._shard_legs else 1
+        for first in range(0, OPEN_PARTS, step):
+            yield {**own, "parts": list(range(first, first + step))}
         for some in _tens(parts):
             yield {**own, "lake": some}
 

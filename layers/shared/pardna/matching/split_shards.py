@@ -67,12 +67,16 @@ class SplitShards:
         """
         pair, currency = Pair(defined["pair"]), str(defined["currency"])
         lake: frozenset[str] | None = None
-        if "part" in defined:
-            legs = list(self._state.open_part(tenant_id, pair, currency, int(defined["part"])))
+        if "parts" in defined:
+            legs = [
+                leg
+                for part in defined["parts"]
+                for leg in self._state.open_part(tenant_id, pair, currency, int(part))
+            ]
             lake = frozenset()
         else:
-            parts = [LakePart(*part) for part in defined["lake"]]
-            found = (x for part in parts for x in self._lake.legs(part))
+            stand = [LakePart(*part) for part in defined["lake"]]
+            found = (x for part in stand for x in self._lake.legs(part))
             legs = self._unknown(
                 tenant_id, (x for x in found if x.pair is pair and x.currency == currency)
             )
