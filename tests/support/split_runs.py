@@ -65,7 +65,7 @@ class Bench:
         """What the machine has gathered before it plans."""
         return {
             "tenant_id": TENANT,
-            "execution": {"name": f"{TENANT}-{'0' * 32}"},
+            "execution": {"execution_id": f"{TENANT}-{'0' * 32}"},
             "completeness": {
                 "reference_date": self.on, "window_days": 45, "inputs_hash": inputs,
                 "currencies": ["JMD"], "transactions_count": 0, "projected_count": 0,

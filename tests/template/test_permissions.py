@@ -48,6 +48,7 @@ ACTIONS = {
     "send_task_failure": {"states:SendTaskFailure"},
     "start_execution": {"states:StartExecution"},
     "describe_execution": {"states:DescribeExecution"},
+    "stop_execution": {"states:StopExecution"},
     "send_email": {"ses:SendEmail"},
     "publish": {"sns:Publish"},
 }

@@ -112,7 +112,7 @@ def test_logs_hold_no_payload_and_traces_are_on(name: str) -> None:
 #: every operator, so names, addresses and whole records are not among them.
 MAY_BE_CARRIED = {
     "amount_minor", "approval_id", "batch_id", "circle_id", "clearing", "completeness", "context",
-    "correlation_id", "currency", "decision_id", "ending", "kind", "payment_id", "reference_date",
+    "correlation_id", "currency", "decision_id", "ending", "execution_id", "kind", "payment_id", "reference_date",
     "requested_by", "round", "round_number", "run_id", "send_again", "source_id", "status",
     "subject", "task_token", "tenant_id", "trial_id", "valid_seconds", "window_days",
 }  # fmt: skip

@@ -154,7 +154,7 @@ class Executions:
 
 def a_started(bench: Bench) -> tuple[ControlRuns, Executions, str]:
     machine = Executions()
-    name = bench.request()["execution"]["name"]
+    name = bench.request()["execution"]["execution_id"]
     machine.start(name, "")
     return ControlRuns(machine, bench.runs), machine, name
 

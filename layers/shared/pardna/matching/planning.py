@@ -319,7 +319,7 @@ class _Cut:
 
 
 def _execution(request: Mapping[str, Any]) -> str:
-    return str((request.get("execution") or {}).get("name", ""))
+    return str((request.get("execution") or {}).get("execution_id", ""))
 
 
 def _lake_key(tenant_id: str, identifier: str) -> str:
