@@ -388,3 +388,16 @@ def test_a_short_reference_is_read_alike_when_one_character_looks_like_its_own(
     line = replace(bank_line(1, 500), references=(weak("text", theirs),))
     result = run(ours, line, pair=Pair.INTERNAL_BANK)
     assert [m.rule_id for m in result.matches] == ["reference_one_edit"] * matches
+
+
+def test_a_second_payout_of_one_name_keeps_its_line_and_nobody_else_has_it() -> None:
+    """Found by the property of conservation: the line was told of as a duplicate as well."""
+    first = settlement()
+    second = replace(payout("po_K3Q81", 777), external_id="txn_second", source="stripe:acct_2")
+    line = bank_line(2, 777, weak("payout", "po_K3Q81"))
+    records = [*first, second, line]
+    result = run(*records, pair=Pair.PSP_BANK, on=LATE)
+    placed = [leg.external_id for m in result.matches for leg in m.members]
+    placed += [leg.external_id for f in result.findings for leg in f.covered]
+    placed += [leg.external_id for leg in result.waiting]
+    assert sorted(placed) == sorted(r.external_id for r in records)
