@@ -163,7 +163,7 @@ def tangled(draw: st.DrawFn) -> list[Leg]:
     return legs
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(tangled(), st.integers(1, 8), st.integers(1, 5))
 def test_no_candidate_is_cut_in_two_however_legs_are_tangled(
     legs: list[Leg], most: int, crowd: int
