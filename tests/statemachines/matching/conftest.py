@@ -146,6 +146,8 @@ def definition() -> str:
             if "IntervalSeconds" in node:
                 node["IntervalSeconds"] = 1
                 node["BackoffRate"] = 1
+            if "ToleratedFailurePercentage" in node:  # moto reads a percentage with a point only
+                node["ToleratedFailurePercentage"] = float(node["ToleratedFailurePercentage"])
             for value in node.values():
                 hurry(value)
         elif isinstance(node, list):
