@@ -274,7 +274,9 @@ def _parse(data: bytes, profile: SourceProfile, raw_sha256: str) -> Parsed:
     return registry.parse(data, origin, profile.format)
 
 
-def _stream(file: BinaryIO, profile: SourceProfile, raw_sha256: str) -> tuple[str, Generator[Item, None, None]]:
+def _stream(
+    file: BinaryIO, profile: SourceProfile, raw_sha256: str
+) -> tuple[str, Generator[Item, None, None]]:
     """`_parse` for files of any size."""
     origin = profile.origin(raw_sha256)
     layout = None
