@@ -1,5 +1,5 @@
-"""Pulling from two real SFTP servers (OpenSSH's and asyncssh's), over lines and from hosts that
-do not play along."""
+"""Pulling from real SFTP servers (OpenSSH's, MiniStack's Transfer Family, and asyncssh's), over lines
+and from hosts that do not play along."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from tests.support.bad_line import running_line
 from tests.support.ingestion import NOON, a_bank_source
 from tests.support.openssh import running_openssh
 from tests.support.sftp_server import PASSWORD, USER, running_sftp
+from tests.support.transfer_family import ObjectPath, TransferFamily, running_transfer_family
 
 SECRET = "/pardna/local/kgn-one/ncb"
 PIECE = 256 * 1024
@@ -44,7 +45,7 @@ def _little_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
 class Server:
     """A server, however it is made."""
 
-    root: Path
+    root: Path | ObjectPath
     host: str
     port: int
     user: str
@@ -52,10 +53,22 @@ class Server:
     parts: dict[str, str]
 
     @property
-    def out(self) -> Path:
+    def out(self) -> Any:
         return self.root / "out"
 
-    def folder(self, name: str) -> Path:
+    @property
+    def is_bucket(self) -> bool:
+        """Whether its files are objects: no links, no folders, no permissions, names in UTF-8."""
+        return isinstance(self.root, ObjectPath)
+
+    def put(self, name: bytes, data: bytes) -> None:
+        """A file in ``out``, whatever its name."""
+        if self.is_bucket:
+            (self.out / name.decode()).write_bytes(data)
+        else:
+            Path(os.fsdecode(os.fsencode(self.out) + b"/" + name)).write_bytes(data)
+
+    def folder(self, name: str) -> Any:
         """A folder that the server may write to, whoever it runs as."""
         path = self.root / name
         path.mkdir(parents=True)
@@ -63,8 +76,19 @@ class Server:
         return path
 
 
-@pytest.fixture(params=["openssh", "asyncssh"])
+@pytest.fixture(scope="module")
+def transfer_family() -> Iterator[TransferFamily]:
+    with running_transfer_family() as family:
+        yield family
+
+
+@pytest.fixture(params=["openssh", "ministack", "asyncssh"])
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    if request.param == "ministack":
+        at = request.getfixturevalue("transfer_family").account()
+        key = {"private_key": at.private_key_pem}
+        yield Server(at.root, at.host, at.port, at.user, at.host_key, key)
+        return
     if request.param == "openssh":
         with running_openssh() as ssh:
             key = {"private_key": ssh.private_key_pem}
@@ -118,7 +142,8 @@ def test_files_are_fetched_whole_once_and_left_where_they_are(server: Server) ->
     (server.out / "empty.csv").write_bytes(b"")
     (server.out / "later.xml.part").write_bytes(b"half")
     (server.out / "folder").mkdir()
-    (server.out / "link.xml").symlink_to(server.out / "a.xml")
+    if not server.is_bucket:
+        (server.out / "link.xml").symlink_to(server.out / "a.xml")
     with running_line(server.host, server.port) as line:
         puller = Puller(server, port=line.port)
         assert puller.service.pull().new_count == 3
@@ -127,7 +152,7 @@ def test_files_are_fetched_whole_once_and_left_where_they_are(server: Server) ->
         assert over_the_line > len(BIG)
         assert puller.service.pull().new_count == 0
         assert line.passed_count - over_the_line < len(BIG) / 10, "it was fetched again"
-    assert len(list(server.out.iterdir())) == 6
+    assert len(list(server.out.iterdir())) == (5 if server.is_bucket else 6)
 
 
 def test_a_password_opens_as_well_as_a_key(tmp_path: Path) -> None:
@@ -224,7 +249,7 @@ def test_a_file_that_grows_or_vanishes_while_it_is_read_is_left(
         (server.out / "gone.xml").unlink()
         with (server.out / "growing.sta").open("ab") as out:
             out.write(b"more")
-        os.truncate(server.out / "shrinking.sta", 1000)
+        (server.out / "shrinking.sta").write_bytes(BIG[:1000])
         return found
 
     monkeypatch.setattr(PullFiles, "_finished", lambda _, *given: then_they_change(*given))
@@ -239,7 +264,7 @@ def test_a_file_that_may_not_be_read_is_told_and_the_others_come(server: Server)
     (server.out / "a.xml").write_bytes(b"a")
     (server.out / "b.xml").write_bytes(b"b")
     (server.out / "a.xml").chmod(0)
-    if os.access(server.out / "a.xml", os.R_OK) and server.user == USER:
+    if server.user == USER and os.access(server.out / "a.xml", os.R_OK):
         pytest.skip("this server runs as whoever may read everything; the other one does not")
     puller = Puller(server)
     with pytest.raises(NotPermitted, match=r"sftp\.forbidden"):
@@ -251,6 +276,8 @@ def test_a_file_that_may_not_be_read_is_told_and_the_others_come(server: Server)
 def test_an_archive_that_refuses_is_told_and_nothing_is_lost_or_fetched_twice(
     server: Server,
 ) -> None:
+    if server.is_bucket:
+        pytest.skip("a bucket has no folder that is not there")
     (server.out / "a.xml").write_bytes(b"a")
     puller = Puller(server, archive_dir="nowhere/at-all")
     puller.service.pull()  # a folder that is not there: the server's answer is "no such file"
@@ -302,19 +329,33 @@ HOSTILE = [
 
 
 def test_names_cannot_lead_us_anywhere_nor_hide_each_other(server: Server) -> None:
-    out = os.fsencode(server.out)
-    for number, name in enumerate(HOSTILE):
-        Path(os.fsdecode(out + b"/" + name)).write_bytes(b"%d" % number)
+    # A bucket's names are text: the first is of no encoding that it knows.
+    for number, name in list(enumerate(HOSTILE))[server.is_bucket :]:
+        server.put(name, b"%d" % number)
     puller = Puller(server)
-    assert puller.service.pull().new_count == 6
-    assert puller.bytes_kept == [b"0", b"1", b"5", b"7", b"8", b"9"]
+    wanted = [b"0", b"1", b"5", b"7", b"8", b"9"][server.is_bucket :]
+    assert puller.service.pull().new_count == len(wanted)
+    assert puller.bytes_kept == wanted
     assert "größe ∑.xml" in puller.names_kept
     assert all(name.encode().decode() == name for name in puller.names_kept)
     assert puller.service.pull().new_count == 0
 
 
+def test_objects_whose_keys_lead_elsewhere_are_no_files(transfer_family: TransferFamily) -> None:
+    at = transfer_family.account()
+    key = {"private_key": at.private_key_pem}
+    server = Server(at.root, at.host, at.port, at.user, at.host_key, key)
+    (server.out / "a.xml").write_bytes(b"a")
+    (at.root / "secret.xml").write_bytes(b"secret")
+    for trick in ("../secret.xml", "/secret.xml", "./secret.xml", "..", ".", "folder/b.xml"):
+        (server.out / trick).write_bytes(b"trick")
+    puller = Puller(server)
+    assert puller.service.pull().new_count == 1
+    assert (puller.bytes_kept, puller.names_kept) == ([b"a"], ["a.xml"])
+
+
 def test_a_huge_listing_is_read_and_only_what_is_asked_for_is_fetched(server: Server) -> None:
-    for number in range(5_000):
+    for number in range(1_000 if server.is_bucket else 5_000):  # one request each
         (server.out / f"log-{number}.txt").write_bytes(b"")
     (server.out / "a.xml").write_bytes(b"a")
     puller = Puller(server, include=("*.xml", "*.sta"))
@@ -363,9 +404,14 @@ def test_a_changed_host_key_is_an_error_at_once_and_nothing_is_fetched(server: S
     assert puller.bytes_kept == []
 
 
-def test_a_refused_sign_in_is_told_at_once_lest_it_locks_the_account(server: Server) -> None:
+@pytest.mark.parametrize("with_key", [True, False], ids=["key", "password"])
+def test_a_refused_sign_in_is_told_at_once_lest_it_locks_the_account(
+    server: Server, with_key: bool
+) -> None:
+    other = asyncssh.generate_private_key("ssh-ed25519").export_private_key().decode()
     with running_line(server.host, server.port) as line:
-        puller = Puller(server, {"password": "wrong"}, port=line.port)
+        parts = {"private_key": other} if with_key else {"password": "wrong"}
+        puller = Puller(server, parts, port=line.port)
         with pytest.raises(SignInRefused, match=r"sftp\.sign_in_refused"):
             puller.service.pull()
         assert line.connections_count == 1
@@ -382,6 +428,8 @@ def test_a_server_that_is_down_is_tried_again_then_told(server: Server) -> None:
 
 
 def test_a_folder_that_is_not_there_is_told(server: Server) -> None:
+    if server.is_bucket:
+        pytest.skip("a bucket has no folder that is not there: it is shown empty")
     puller = Puller(server, out_dir="nowhere")
     with pytest.raises(Unavailable, match=r"sftp\.no_folder"):
         puller.service.pull()
