@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import psycopg
 import pytest
 
-from functions.ingestion import record_part, stage_delivery
+from functions.ingestion import normalise_object, record_part, stage_delivery
 from functions.ledger import post_delivery
 from pardna.database import migrate
 from pardna.database.session import Database
-from pardna.ingestion import wiring
+from pardna.ingestion import source_wiring, wiring
 from pardna.ingestion.model import Receipt
 from pardna.ledger import wiring as ledger
 from pardna.outbox import wiring as outbox
@@ -79,6 +80,18 @@ class Bulk:
         self.work()
         return key.rpartition("/")[2]
 
+    def ask_again(self, digest: str, source_id: str = "stripe") -> str:
+        """A replay of a delivery, as its request leaves; the message for whoever normalises."""
+        source_wiring.replay_deliveries().one(TENANT, source_id, digest, "again")
+        outbox.publisher().sweep()
+        (body,) = self.messages("normalise")
+        return body
+
+    def replay(self, digest: str, source_id: str = "stripe") -> None:
+        """The same, until nothing moves any more."""
+        assert _redriven(normalise_object.handler)(self.ask_again(digest, source_id)) == []
+        assert self.work() == 0
+
     def work(self) -> int:
         """Let everything that is on its way arrive; how many messages failed."""
         failed = 0
@@ -131,6 +144,7 @@ def road(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bulk]:
 
     monkeypatch.setattr("pardna.database.session.from_settings", remembered)
     posting = (settings, ledger.ledger, ledger.transaction_consumer, ledger.post_delivery)
+    posting = (*posting, source_wiring.replay_deliveries, source_wiring._shelf)
     for function in posting:
         function.cache_clear()
     migrate.apply(deployed.database.admin_conninfo)  # a clone lets everyone do what only some may
@@ -299,6 +313,21 @@ def test_killed_at_any_boundary_and_sent_again_it_ends_the_same(
 ) -> None:
     monkeypatch.setattr("pardna.ingestion.bulk.PART_ROWS", 300)
     monkeypatch.setattr("pardna.ingestion.normalise.LARGE_BYTES", 1_000)
+    first = road.keep(report(700))
+    ended = _until_rest(road, monkeypatch, (target, function, before), first)
+    assert ended < 2, "it never came to this write"
+    assert road.deliveries() == [("accepted", "stripe.payout_report", 700)]
+    assert len(road.canonical()) == 700
+    assert {v for _, v, _ in road.canonical()} == {1}
+    assert road.journals() == 700
+    assert road.home.rows("SELECT count(*) FROM platform.bulk_parts") == [(3,)]
+
+
+def _until_rest(
+    road: Bulk, monkeypatch: pytest.MonkeyPatch, killed: tuple[str, str, bool], first: str
+) -> int:
+    """Work until nothing moves, dying twice at a write; how many deaths were left over."""
+    target, function, before = killed
     owner, _, method = target.rpartition(".")
     module, _, name = owner.rpartition(".")
     cls = getattr(__import__(module, fromlist=[name]), name)
@@ -316,11 +345,15 @@ def test_killed_at_any_boundary_and_sent_again_it_ends_the_same(
 
     now = {"at": ""}
     handlers = {
-        "normalise": road.home.normalise,
+        "normalise": lambda said: (
+            road.home.normalise(said)
+            if said.startswith("raw/")
+            else _redriven(normalise_object.handler)(said)
+        ),
         **{n: _redriven(h) for n, h in QUEUES.items()},
     }
     monkeypatch.setattr(cls, method, dying)
-    waiting: list[tuple[str, str]] = [("normalise", road.keep(report(700)))]
+    waiting: list[tuple[str, str]] = [("normalise", first)]
     for _ in range(60):
         if not waiting:
             outbox.relay().relay()
@@ -333,18 +366,87 @@ def test_killed_at_any_boundary_and_sent_again_it_ends_the_same(
         if handlers[where](body):
             waiting.append((where, body))  # redriven
         now["at"] = ""
-    assert times["left"] < 2, "it never came to this write"
-    assert road.deliveries() == [("accepted", "stripe.payout_report", 700)]
-    assert len(road.canonical()) == 700
-    assert {v for _, v, _ in road.canonical()} == {1}
-    assert road.journals() == 700
-    assert road.home.rows("SELECT count(*) FROM platform.bulk_parts") == [(3,)]
+    return times["left"]
 
 
 def _redriven(handler: Any) -> Any:
     return lambda body: handler({"Records": [{"messageId": "m", "body": body}]}, Context())[
         "batchItemFailures"
     ]
+
+
+@pytest.mark.parametrize("large_bytes", [1_000, 1024 * 1024], ids=["handed-over", "read-at-once"])
+def test_a_replay_runs_the_parts_again_and_counts_once(
+    road: Bulk, monkeypatch: pytest.MonkeyPatch, large_bytes: int
+) -> None:
+    monkeypatch.setattr("pardna.ingestion.bulk.PART_ROWS", 300)
+    monkeypatch.setattr("pardna.ingestion.normalise.LARGE_BYTES", large_bytes)
+    digest = road.bring(report(700))
+    before, journals, deliveries = road.canonical(), road.journals(), road.deliveries()
+    parts = [part_key(TENANT, digest, part) for part in (1, 2, 3)]
+    for key in parts:
+        road.home.s3.delete_object(Bucket="lake", Key=key)
+
+    for times in (1, 2):
+        road.replay(digest)
+        assert (road.canonical(), road.journals(), road.deliveries()) == (
+            before,
+            journals,
+            deliveries,
+        )
+        runs = (
+            "SELECT count(*), count(closed_at), count(*) FILTER (WHERE replay_id <> '')"
+            " FROM platform.bulk_deliveries"
+        )
+        assert road.home.rows(runs) == [(1 + times, 1 + times, times)]
+        counts = "SELECT sum(new_count), sum(changed_count), sum(unchanged_count)"
+        assert road.home.rows(f"{counts} FROM platform.bulk_parts WHERE replay_id <> ''") == [
+            (0, 0, 700 * times)
+        ]
+    for key in parts:
+        assert road.home.s3.head_object(Bucket="lake", Key=key)["ContentLength"]
+
+
+def test_a_replay_records_what_a_first_reading_lost(road: Bulk) -> None:
+    digest = road.bring(report(600))
+    whole = road.canonical()
+    # As if a reader that is mended by now had not seen some rows, and a price was wrong.
+    with psycopg.connect(road.home.database.superuser_conninfo) as connection:
+        connection.execute("SET session_replication_role = replica")
+        lost = [row[0] for row in whole[:50]]
+        for table in ("transaction_versions", "transactions"):
+            connection.execute(
+                f"DELETE FROM platform.{table} WHERE transaction_id = ANY(%s::uuid[])".encode(),
+                (lost,),
+            )
+    assert len(road.canonical()) == 550
+
+    road.replay(digest)
+    assert road.canonical() == whole
+    assert road.journals() == 600
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize(
+    ("target", "function"), [b for b in BOUNDARIES if b[1] != "normalise"] + [BOUNDARIES[0]]
+)
+def test_a_replay_killed_at_any_boundary_ends_the_same(
+    road: Bulk, monkeypatch: pytest.MonkeyPatch, target: str, function: str, before: bool
+) -> None:
+    monkeypatch.setattr("pardna.ingestion.bulk.PART_ROWS", 300)
+    monkeypatch.setattr("pardna.ingestion.normalise.LARGE_BYTES", 1_000)
+    digest = road.bring(report(700))
+    canonical, journals = road.canonical(), road.journals()
+    body = road.ask_again(digest)
+    ended = _until_rest(road, monkeypatch, (target, function, before), body)
+
+    assert ended < 2, "it never came to this write"
+    assert (road.canonical(), road.journals()) == (canonical, journals)
+    assert road.deliveries() == [("accepted", "stripe.payout_report", 700)]
+    assert road.home.rows("SELECT count(*), count(closed_at) FROM platform.bulk_deliveries") == [
+        (2, 2)
+    ]
+    assert road.home.rows("SELECT count(*) FROM platform.bulk_parts") == [(6,)]
 
 
 def test_messages_that_say_nothing_come_back_as_failed(road: Bulk) -> None:

@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 
 from pardna.ingestion import bulk, normalise
-from pardna.ingestion.messages import each, read_arrival
+from pardna.ingestion.messages import Arrival, each, read_arrival
 from pardna.ingestion.model import RawKey, receipt_id
 from pardna.ingestion.normalise import NormaliseObject, SweepRaw
 from pardna.runtime.errors import InvalidInput, NotFound, Unavailable
@@ -311,13 +311,13 @@ def test_only_messages_that_fail_come_again() -> None:
         {"messageId": "garbled", "body": "{"},
         {"messageId": "empty"},
     ]
-    failed = each(records, home.normaliser.normalise, read_arrival)
+    failed = each(records, lambda a, cause: home.normaliser.normalise(a.key, cause), read_arrival)
     assert failed == ["missing", "foreign", "garbled", "empty"]
     assert len(home.said) == 1
 
 
 def test_an_unexpected_error_fails_its_message_only() -> None:
-    def act(key: RawKey, cause: str) -> None:
+    def act(arrival: Arrival, cause: str) -> None:
         raise ZeroDivisionError
 
     assert each([message(f"raw/{TENANT}/{'0' * 64}")], act, read_arrival) == ["m-1"]

@@ -108,6 +108,23 @@ def test_a_message_names_its_part() -> None:
     assert message.staged_key == staged_key("hand", "0" * 64, 3)
 
 
+def test_a_replay_waits_beside_the_first_reading_and_is_kept_in_its_place() -> None:
+    message = PartMessage("hand", "0" * 64, 3, 100, "cause", "a" * 32)
+
+    assert PartMessage.from_json(message.to_json()) == message
+    assert message.key == part_key("hand", "0" * 64, 3)
+    assert message.staged_key != staged_key("hand", "0" * 64, 3)
+    older = message.to_json().replace('"replay_id": "' + "a" * 32 + '", ', "")
+    assert PartMessage.from_json(older).replay_id == ""
+
+
+@pytest.mark.parametrize("name", ["../x", "A", "a" * 65, 7, None])
+def test_a_replay_that_is_none_of_ours_is_refused(name: object) -> None:
+    said = json.loads(PartMessage("hand", "0" * 64, 3, 100, "cause").to_json())
+    with pytest.raises(InvalidInput, match="replay"):
+        PartMessage.from_json(json.dumps(said | {"replay_id": name}))
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"tenant_id": "hand"}'])
 def test_another_message_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="about a part"):

@@ -7,6 +7,9 @@ Staging. Numbered write boundaries, each of which may be the last thing that a p
 3. the announcement leaves the database (the outbox's own two)
 Nothing counts before 2: parts of a file that turns out to be broken stay unread, and expire.
 
+A replay goes the same road beside the first reading, under its own name: its parts are read, staged
+and recorded again, and what counts already counts no second time.
+
 Recording a part. All of them may be repeated:
 1. the part's rows are recorded, in one database transaction
 2. they are put into the lake as Parquet
@@ -56,11 +59,18 @@ class StageDelivery:
     store: BulkStore
     relay: Drain
 
-    def waits(self, tenant_id: str, raw_sha256: str) -> StagedDelivery | None:
-        """The delivery, if these bytes were staged before."""
-        return self.store.staged(tenant_id, raw_sha256)
+    def waits(self, tenant_id: str, raw_sha256: str, replay_id: str) -> StagedDelivery | None:
+        """The delivery, if these bytes were staged before; by this replay, where there is one."""
+        return self.store.staged(tenant_id, raw_sha256, replay_id)
 
-    def read(self, tenant_id: str, raw_sha256: str, gate: Gate, items: Iterable[Item]) -> int:
+    def read(
+        self,
+        tenant_id: str,
+        raw_sha256: str,
+        gate: Gate,
+        items: Iterable[Item],
+        replay_id: str = "",
+    ) -> int:
         """Put the rows of a file that may count into the lake; how many parts there are.
 
         Raises what the reader raises, and Unavailable.
@@ -72,15 +82,15 @@ class StageDelivery:
                 rows.append(staged_row(item, group))
             if len(rows) == PART_ROWS:
                 parts += 1
-                self._put(tenant_id, raw_sha256, parts, rows)
+                self._put(staged_key(tenant_id, raw_sha256, parts, replay_id), rows)
                 rows = []
         if rows:
             parts += 1
-            self._put(tenant_id, raw_sha256, parts, rows)
+            self._put(staged_key(tenant_id, raw_sha256, parts, replay_id), rows)
         return parts
 
-    def _put(self, tenant_id: str, raw_sha256: str, part: int, rows: Iterable[StagedRow]) -> None:
-        self.files.put(staged_key(tenant_id, raw_sha256, part), to_lines(rows))  # boundary 1
+    def _put(self, key: str, rows: Iterable[StagedRow]) -> None:
+        self.files.put(key, to_lines(rows))  # boundary 1
 
     def stage(self, tenant_id: str, staged: StagedDelivery, verdict: Verdict) -> None:
         """Let the parts be recorded."""
@@ -103,10 +113,10 @@ class RecordPart:
     def record(self, message: PartMessage) -> PartCounts | None:
         """Record a part; None when it was recorded before. Raises NotFound, Unavailable."""
         tenant_id, raw_sha256 = message.tenant_id, message.raw_sha256
-        if self.store.is_recorded(tenant_id, raw_sha256, message.part):
+        if self.store.is_recorded(message):
             self.relay.drain(tenant_id, DRAIN_MAX)
             return None
-        staged = self.store.staged(tenant_id, raw_sha256)
+        staged = self.store.staged(tenant_id, raw_sha256, message.replay_id)
         if staged is None or not 1 <= message.part <= staged.parts:
             raise NotFound("bulk.not_staged", "no such part waits")
         rows = [

@@ -147,7 +147,7 @@ class ReplayDeliveries:
                 raw_sha256,
                 now,
                 cause,
-                {"key": str(RawKey(tenant_id, raw_sha256))},
+                {"key": str(RawKey(tenant_id, raw_sha256)), "replay_id": replay_id},
             )
             for raw_sha256 in hashes
         ]

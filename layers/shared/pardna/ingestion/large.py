@@ -25,15 +25,15 @@ class AnnouncedObjects:
         self._outbox = outbox
         self._clock = clock
 
-    def hand_over(self, key: RawKey, correlation_id: str) -> None:
+    def hand_over(self, key: RawKey, correlation_id: str, replay_id: str = "") -> None:
         """See `LargeObjects`."""
         envelope = Envelope(
             event_type=LARGE_OBJECT_ARRIVED,
             tenant_id=key.tenant_id,
-            subject=key.raw_sha256,
+            subject=f"{key.raw_sha256}:{replay_id}" if replay_id else key.raw_sha256,
             key=key.raw_sha256,
             occurred_at=iso(self._clock()),
             correlation_id=correlation_id,
-            data={"key": str(key)},
+            data={"key": str(key), "replay_id": replay_id},
         )
         self._outbox.announce(key.tenant_id, [envelope])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import unquote_plus
 
@@ -11,7 +12,7 @@ from pardna.ingestion.model import RawKey
 from pardna.runtime.errors import InvalidInput, PardnaError
 from pardna.runtime.events import DELIVERY_REPLAY_REQUESTED, Envelope
 from pardna.runtime.observability import logger
-from pardna.transactions.lake import PartMessage
+from pardna.transactions.lake import PartMessage, is_replay_id
 
 T = TypeVar("T")
 
@@ -41,10 +42,22 @@ def each(
     return failed
 
 
-def read_large(body: str) -> tuple[RawKey, str]:
-    """The key and the cause of an event that names an object."""
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An object that is to be normalised, and the replay that asks for it, if one does."""
+
+    key: RawKey
+    replay_id: str = ""
+
+
+def read_large(body: str) -> tuple[Arrival, str]:
+    """What an event that names an object asks for, and its cause."""
     envelope = Envelope.from_json(body)
-    return RawKey.parse(str(envelope.data.get("key", ""))), envelope.correlation_id
+    replay_id = envelope.data.get("replay_id", "")
+    if not is_replay_id(replay_id):
+        raise InvalidInput("message.unreadable", "not a replay of ours")
+    arrival = Arrival(RawKey.parse(str(envelope.data.get("key", ""))), replay_id)
+    return arrival, envelope.correlation_id
 
 
 def read_part(body: str) -> tuple[PartMessage, str]:
@@ -53,8 +66,8 @@ def read_part(body: str) -> tuple[PartMessage, str]:
     return message, message.correlation_id
 
 
-def read_arrival(body: str) -> tuple[RawKey, str]:
-    """The key, and the id of the event as the cause. EventBridge gives keys as they are.
+def read_arrival(body: str) -> tuple[Arrival, str]:
+    """The object, and the id of the event as the cause. EventBridge gives keys as they are.
 
     A request to normalise an object again (``delivery.replay_requested``) is the other message here.
     """
@@ -67,6 +80,6 @@ def read_arrival(body: str) -> tuple[RawKey, str]:
     except (KeyError, TypeError, ValueError, AttributeError):
         raise InvalidInput("message.unreadable", "not an event about an object") from None
     try:
-        return RawKey.parse(key), cause
+        return Arrival(RawKey.parse(key)), cause
     except InvalidInput:
-        return RawKey.parse(unquote_plus(key)), cause
+        return Arrival(RawKey.parse(unquote_plus(key))), cause

@@ -91,9 +91,10 @@ class NormaliseObject:
     large: LargeObjects | None = None
     gate: QualityGate | None = None
 
-    def normalise(self, key: RawKey, correlation_id: str) -> Normalised:
+    def normalise(self, key: RawKey, correlation_id: str, replay_id: str = "") -> Normalised:
         """Make canonical what a raw object says; again, nothing changes.
 
+        A large object that was staged is done, unless a replay (`replay_id`) asks for it anew.
         A file that cannot be read is a result (REFUSED), not an error. Raises Unavailable,
         NotFound (the bytes, or the source's profile, are not there) and Conflict (bytes that are
         not the key's): try again later, then look.
@@ -103,17 +104,22 @@ class NormaliseObject:
                 return self._received_again(key, found.receipt, correlation_id)
             profile = self.sources.get(key.tenant_id, found.receipt.source_id)
             if self.large is not None and found.size > LARGE_BYTES:
-                self.large.hand_over(key, correlation_id)  # boundary 4
+                self.large.hand_over(key, correlation_id, replay_id)  # boundary 4
                 self.relay.drain(key.tenant_id, DRAIN_MAX)  # boundary 3
                 return Normalised(DeliveryStatus.ACCEPTED)
             try:
-                return self._read(key, found, profile, correlation_id)
+                return self._read(key, found, profile, correlation_id, replay_id)
             except _NotReadable as error:
                 refused = _refused(Problem(error.code, "file", error.detail))
                 return self._record(key, found.receipt, correlation_id, Parsed(""), refused)
 
     def _read(
-        self, key: RawKey, found: RawObject, profile: SourceProfile, correlation_id: str
+        self,
+        key: RawKey,
+        found: RawObject,
+        profile: SourceProfile,
+        correlation_id: str,
+        replay_id: str,
     ) -> Normalised:
         """Read a file by the road that its size calls for. Raises _NotReadable."""
         file = found.file()
@@ -122,7 +128,8 @@ class NormaliseObject:
             with _reading():
                 parsed = _parse(file.read(), profile, key.raw_sha256)
             return self._judge_and_record(key, found.receipt, correlation_id, parsed, expected)
-        if (waiting := self.bulk.waits(key.tenant_id, key.raw_sha256)) is not None:
+        waiting = self.bulk.waits(key.tenant_id, key.raw_sha256, replay_id)
+        if waiting is not None:
             self.relay.drain(key.tenant_id, DRAIN_MAX)  # boundary 3
             return Normalised(waiting.delivery.status)
         expected = self._expected(key, file, found.receipt, profile)
@@ -133,25 +140,32 @@ class NormaliseObject:
             if len(first) <= ROWS_ONLINE or isinstance(first[0], PaymentStatus):
                 parsed = collect(name, every)
                 return self._judge_and_record(key, found.receipt, correlation_id, parsed, expected)
-            return self._stage(key, found.receipt, correlation_id, Gate(expected, name), every)
+            cause = (correlation_id, replay_id)
+            return self._stage(key, found.receipt, cause, Gate(expected, name), every)
 
     def _stage(
         self,
         key: RawKey,
         receipt: Receipt,
-        correlation_id: str,
+        cause: tuple[str, str],
         gate: Gate,
         items: Iterator[Item],
     ) -> Normalised:
-        """The bulk road: rows go to the lake as they are read, and count once the file is judged."""
+        """The bulk road: rows go to the lake as they are read, and count once the file is judged.
+
+        `cause` is the correlation id, and the replay that asks, or empty.
+        """
         assert self.bulk is not None  # noqa: S101  (for the type checker: `_read` asked)
-        parts = self.bulk.read(key.tenant_id, key.raw_sha256, gate, items)
+        correlation_id, replay_id = cause
+        parts = self.bulk.read(key.tenant_id, key.raw_sha256, gate, items, replay_id)
         verdict = gate.verdict()
         self._settle(key, receipt, gate.format, verdict)
         result = Normalised(verdict.status, rejected_count=len(verdict.rejected))
         delivery = _delivery(key, receipt, gate.format, verdict.entries_count, verdict)
         if verdict.good_count:
-            staged = StagedDelivery(delivery, parts, correlation_id, verdict.refused_groups)
+            staged = StagedDelivery(
+                delivery, parts, correlation_id, verdict.refused_groups, replay_id
+            )
             self.bulk.stage(key.tenant_id, staged, verdict)
         else:
             batch = Batch(correlation_id, delivery, verdict.statements, (), verdict.rejected)

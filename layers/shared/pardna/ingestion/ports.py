@@ -289,8 +289,8 @@ class PaymentAnswers(Protocol):
 class LargeObjects(Protocol):
     """Whoever reads objects that are too large for the usual road."""
 
-    def hand_over(self, key: RawKey, correlation_id: str) -> None:
-        """Announce an object, once. Raises Unavailable."""
+    def hand_over(self, key: RawKey, correlation_id: str, replay_id: str = "") -> None:
+        """Announce an object, once; for a replay once more. Raises Unavailable."""
         ...
 
 

@@ -209,14 +209,18 @@ def normalise_messages(records: Iterable[Mapping[str, Any]]) -> list[str]:
     """Normalise what a queue's messages name; returns the ids of messages that failed."""
     from pardna.ingestion.messages import each, read_arrival
 
-    return each(records, normalise_object().normalise, read_arrival)
+    normaliser = normalise_object()
+    return each(
+        records, lambda a, cause: normaliser.normalise(a.key, cause, a.replay_id), read_arrival
+    )
 
 
 def stage_messages(records: Iterable[Mapping[str, Any]]) -> list[str]:
     """Read the large objects that a queue's messages name; returns the ids that failed."""
     from pardna.ingestion.messages import each, read_large
 
-    return each(records, stage_delivery().normalise, read_large)
+    stager = stage_delivery()
+    return each(records, lambda a, cause: stager.normalise(a.key, cause, a.replay_id), read_large)
 
 
 def record_messages(records: Iterable[Mapping[str, Any]]) -> list[str]:

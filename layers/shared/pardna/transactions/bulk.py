@@ -15,13 +15,15 @@ class StagedDelivery:
     """A file that was read, judged and put into the lake in `parts` parts.
 
     `delivery` is what will be received once every part is recorded. Rows of `refused_groups`
-    (statements that did not stand up) are in the parts and do not count.
+    (statements that did not stand up) are in the parts and do not count. `replay_id` tells a
+    replay's reading from the first.
     """
 
     delivery: Delivery
     parts: int
     correlation_id: str
     refused_groups: frozenset[str] = frozenset()
+    replay_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +58,11 @@ class BulkStore(Protocol):
         """Write down that a delivery waits, and announce it; False when it did already."""
         ...
 
-    def staged(self, tenant_id: str, raw_sha256: str) -> StagedDelivery | None:
-        """The delivery of these bytes, if it is a large one that was staged."""
+    def staged(self, tenant_id: str, raw_sha256: str, replay_id: str = "") -> StagedDelivery | None:
+        """The delivery of these bytes, if it is a large one that was staged by this reading."""
         ...
 
-    def is_recorded(self, tenant_id: str, raw_sha256: str, part: int) -> bool:
+    def is_recorded(self, message: PartMessage) -> bool:
         """Whether a part was recorded and told so by `finish_part`."""
         ...
 

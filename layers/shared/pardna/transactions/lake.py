@@ -5,6 +5,7 @@ stand in the lake bucket, in parts of at most `PART_ROWS`, numbered from one and
 SHA-256 of the file's bytes:
 
     staged/{tenant}/{raw_sha256}/part-00001.jsonl.gz               as read, before it is recorded
+    staged/{tenant}/{raw_sha256}/{replay_id}/part-00001.jsonl.gz   as read again, for a replay
     lake/transactions/{tenant}/{raw_sha256}/part-00001.parquet     as recorded
 
 When all parts are recorded, one event ``delivery.recorded`` says so; the ledger then gets one
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -61,20 +63,30 @@ def part_key(tenant_id: str, raw_sha256: str, part: int) -> str:
     return f"lake/transactions/{tenant_id}/{raw_sha256}/part-{part:05d}.parquet"
 
 
-def staged_key(tenant_id: str, raw_sha256: str, part: int) -> str:
-    """Where a part waits to be recorded."""
-    return f"staged/{tenant_id}/{raw_sha256}/part-{part:05d}.jsonl.gz"
+def staged_key(tenant_id: str, raw_sha256: str, part: int, replay_id: str = "") -> str:
+    """Where a part waits to be recorded; a replay's beside the first reading's."""
+    folder = f"{raw_sha256}/{replay_id}" if replay_id else raw_sha256
+    return f"staged/{tenant_id}/{folder}/part-{part:05d}.jsonl.gz"
+
+
+def is_replay_id(text: object) -> bool:
+    """Whether this can name a replay; the first reading's name is empty."""
+    return isinstance(text, str) and _REPLAY_ID.fullmatch(text) is not None
+
+
+_REPLAY_ID = re.compile(r"[0-9a-f]{0,64}")
 
 
 @dataclass(frozen=True, slots=True)
 class PartMessage:
-    """One part of one delivery, for whoever works on it."""
+    """One part of one delivery, for whoever works on it; `replay_id` names the reading."""
 
     tenant_id: str
     raw_sha256: str
     part: int
     parts: int
     correlation_id: str
+    replay_id: str = ""
 
     @property
     def key(self) -> str:
@@ -84,7 +96,7 @@ class PartMessage:
     @property
     def staged_key(self) -> str:
         """The staged part's key in the lake bucket."""
-        return staged_key(self.tenant_id, self.raw_sha256, self.part)
+        return staged_key(self.tenant_id, self.raw_sha256, self.part, self.replay_id)
 
     def to_json(self) -> str:
         """A queue's message."""
@@ -95,6 +107,7 @@ class PartMessage:
                 "part": self.part,
                 "parts": self.parts,
                 "correlation_id": self.correlation_id,
+                "replay_id": self.replay_id,
             },
             sort_keys=True,
         )
@@ -110,9 +123,12 @@ class PartMessage:
                 raw["part"],
                 raw["parts"],
                 str(raw["correlation_id"]),
+                raw.get("replay_id", ""),
             )
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, AttributeError):
             raise InvalidInput("part.unreadable", "not a message about a part") from None
+        if not is_replay_id(message.replay_id):
+            raise InvalidInput("part.unreadable", "not a replay of ours")
         if type(message.part) is not int or type(message.parts) is not int:
             raise InvalidInput("part.unreadable", "a part has a number")
         return message

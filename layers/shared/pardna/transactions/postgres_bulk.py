@@ -67,17 +67,19 @@ _VERSIONS = (
 _STAGE = (
     "INSERT INTO platform.bulk_deliveries (tenant_id, raw_sha256, source_id, channel, name,"
     " received_at, status, format, entries_count, problems, refused_groups, parts_count,"
-    " correlation_id) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+    " correlation_id, replay_id)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
     " ON CONFLICT DO NOTHING"
 )
 _STAGED = (
     "SELECT source_id, channel, name, raw_sha256, received_at, status, format, entries_count,"
-    " problems, parts_count, correlation_id, refused_groups, closed_at FROM platform.bulk_deliveries"
-    " WHERE tenant_id = %s AND raw_sha256 = %s"
+    " problems, parts_count, correlation_id, refused_groups, replay_id, closed_at"
+    " FROM platform.bulk_deliveries WHERE tenant_id = %s AND raw_sha256 = %s AND replay_id = %s"
 )
 _FINISH = (
-    "INSERT INTO platform.bulk_parts (tenant_id, raw_sha256, part, new_count, changed_count,"
-    " unchanged_count, refused_count) VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
+    "INSERT INTO platform.bulk_parts (tenant_id, raw_sha256, replay_id, part, new_count,"
+    " changed_count, unchanged_count, refused_count) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+    " ON CONFLICT DO NOTHING"
 )
 
 
@@ -102,6 +104,7 @@ class PostgresBulkStore:
             *(tenant_id, d.raw_sha256, d.source_id, d.channel, d.name, d.received_at),
             *(d.status.value, d.format, d.entries_count, Jsonb([dict(p) for p in d.problems])),
             *(Jsonb(sorted(staged.refused_groups)), staged.parts, staged.correlation_id),
+            staged.replay_id,
         )
         with self._database.transaction(tenant_id, principal) as connection:
             new = connection.execute(_STAGE, values).rowcount == 1
@@ -110,19 +113,19 @@ class PostgresBulkStore:
             append(connection, [self._event(DELIVERY_STAGED, tenant_id, staged)])
         return new
 
-    def staged(self, tenant_id: str, raw_sha256: str) -> StagedDelivery | None:
+    def staged(self, tenant_id: str, raw_sha256: str, replay_id: str = "") -> StagedDelivery | None:
         """See `BulkStore`."""
         with self._database.transaction(tenant_id, "system:read") as connection:
-            row = connection.execute(_STAGED, (tenant_id, raw_sha256)).fetchone()
+            row = connection.execute(_STAGED, (tenant_id, raw_sha256, replay_id)).fetchone()
         return None if row is None else _staged(row)
 
-    def is_recorded(self, tenant_id: str, raw_sha256: str, part: int) -> bool:
+    def is_recorded(self, message: PartMessage) -> bool:
         """See `BulkStore`."""
-        with self._database.transaction(tenant_id, "system:read") as connection:
+        with self._database.transaction(message.tenant_id, "system:read") as connection:
             found = connection.execute(
                 "SELECT 1 FROM platform.bulk_parts"
-                " WHERE tenant_id = %s AND raw_sha256 = %s AND part = %s",
-                (tenant_id, raw_sha256, part),
+                " WHERE tenant_id = %s AND raw_sha256 = %s AND replay_id = %s AND part = %s",
+                (message.tenant_id, message.raw_sha256, message.replay_id, message.part),
             ).fetchone()
         return found is not None
 
@@ -205,7 +208,7 @@ class PostgresBulkStore:
         self, tenant_id: str, principal: str, message: PartMessage, counts: PartCounts
     ) -> bool:
         """See `BulkStore`. The delivery's lock lets one part after the other finish."""
-        named = (tenant_id, message.raw_sha256)
+        named = (tenant_id, message.raw_sha256, message.replay_id)
         with self._database.transaction(tenant_id, principal) as connection:
             row = connection.execute(f"{_STAGED} FOR UPDATE", named).fetchone()
             if row is None:
@@ -223,7 +226,8 @@ class PostgresBulkStore:
                 ),
             )
             done = connection.execute(
-                "SELECT count(*) FROM platform.bulk_parts WHERE tenant_id = %s AND raw_sha256 = %s",
+                "SELECT count(*) FROM platform.bulk_parts"
+                " WHERE tenant_id = %s AND raw_sha256 = %s AND replay_id = %s",
                 named,
             ).fetchone()
             if closed or done is None or done[0] < staged.parts:
@@ -231,17 +235,18 @@ class PostgresBulkStore:
             write_delivery(connection, tenant_id, staged.delivery)
             connection.execute(
                 "UPDATE platform.bulk_deliveries SET closed_at = now()"
-                " WHERE tenant_id = %s AND raw_sha256 = %s",
+                " WHERE tenant_id = %s AND raw_sha256 = %s AND replay_id = %s",
                 named,
             )
             append(connection, [self._event(DELIVERY_RECORDED, tenant_id, staged)])
         return True
 
     def _event(self, event_type: str, tenant_id: str, staged: StagedDelivery) -> Envelope:
+        named = (staged.delivery.raw_sha256, staged.replay_id)
         return Envelope(
             event_type=event_type,
             tenant_id=tenant_id,
-            subject=staged.delivery.raw_sha256,
+            subject=":".join(filter(None, named)),
             key=staged.delivery.raw_sha256,
             occurred_at=iso(self._clock()),
             correlation_id=staged.correlation_id,
@@ -250,6 +255,7 @@ class PostgresBulkStore:
                 "source_id": staged.delivery.source_id,
                 "parts": staged.parts,
                 "entries_count": staged.delivery.entries_count,
+                "replay_id": staged.replay_id,
             },
         )
 
@@ -296,4 +302,4 @@ def _staged(row: Sequence[Any]) -> StagedDelivery:
         entries_count=entries,
         problems=tuple(problems),
     )
-    return StagedDelivery(delivery, row[9], row[10], frozenset(row[11]))
+    return StagedDelivery(delivery, row[9], row[10], frozenset(row[11]), row[12])
