@@ -20,6 +20,7 @@ def handler(request: Request) -> Response:
         {
             "tenant_id": tenant_id,
             "source_id": profile.source_id,
+            "profile_version": profile.layout_version or None,
             "webhook_path": f"/webhooks/{tenant_id}/{profile.source_id}",
         },
     )

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import boto3
+import psycopg
 import pytest
 
 from functions.ingestion import (
@@ -16,8 +17,10 @@ from functions.ingestion import (
     list_profiles,
     list_quarantine,
     normalise_object,
+    register_source,
     report_quality,
     save_profile,
+    show_source,
     try_profile,
 )
 from pardna.identity import wiring as identity
@@ -171,6 +174,77 @@ def test_a_profile_is_tried_saved_as_a_version_and_never_changed(stores: TestDat
         ("bank-download", 2, "ann"),
     ]
     assert json.loads(saved[0]["document"])["newest_first"] is False
+
+
+def a_source(**more: Any) -> dict[str, Any]:
+    """What registers ``ncb``, as files that are uploaded."""
+    base = {"source_id": "ncb", "provider": "ncb", "channels": ["upload"], "currency": "JMD"}
+    return base | {"account": "404385912"} | more
+
+
+def saved(layout: dict[str, Any], principal: str = "ann") -> int:
+    asked = {"profile": layout, "sample_base64": base64.b64encode(FILE.encode()).decode()}
+    status, answer = ask(save_profile.handler, principal, body=asked)
+    assert status == 201
+    return int(answer["version"])
+
+
+def test_a_source_names_a_saved_profile_and_keeps_the_version_that_it_was_given(
+    stores: TestDatabase,
+) -> None:
+    assert saved(LAYOUT) == 1
+    named = a_source(profile={"name": "bank-download"})
+    status, answer = ask(register_source.handler, "ann", body=named)
+    assert (status, answer["profile_version"]) == (201, 1)
+    assert saved(LAYOUT | {"newest_first": True}) == 2
+    shown = ask(show_source.handler, "ann", source_id="ncb")[1]
+    assert (shown["layout_name"], shown["layout_version"]) == ("bank-download", 1)
+    assert json.loads(shown["layout"])["newest_first"] is False
+    bring(FILE)
+    with psycopg.connect(stores.superuser_conninfo) as connection:
+        counted = connection.execute("SELECT count(*) FROM platform.transactions").fetchone()
+    assert counted == (3,)
+
+    # Registered anew it is the latest, or the one that is asked for; a layout of its own is neither.
+    for body, version in (
+        (named, 2),
+        (a_source(profile={"name": "bank-download", "version": 1}), 1),
+        (a_source(layout=LAYOUT), None),
+    ):
+        status, answer = ask(register_source.handler, "ann", body=body)
+        assert (status, answer["profile_version"]) == (201, version)
+        shown = ask(show_source.handler, "ann", source_id="ncb")[1]
+        assert shown["layout_version"] == (version or 0)
+        assert json.loads(shown["layout"])["newest_first"] is (version == 2)
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "code"),
+    [
+        ({"profile": {"name": "bank-download", "version": 2}}, 404, "profile.not_found"),
+        ({"profile": {"name": "bank"}}, 404, "profile.not_found"),  # a beginning is not a name
+        ({"profile": {"name": "theirs"}}, 404, "profile.not_found"),  # another tenant's
+        ({"profile": {"name": "bank-download#000001"}}, 400, ""),
+        ({"profile": {"name": "../x"}}, 400, ""),
+        ({"profile": {"name": "bank-download", "version": -1}}, 400, ""),
+        ({"profile": {"name": "bank-download", "version": "latest"}}, 400, ""),
+        ({"profile": {"name": "bank-download"}, "layout": LAYOUT}, 400, "source.profile"),
+        ({"profile": {"name": "bank-download"}, "format": "camt"}, 400, "source.format"),
+    ],
+)
+def test_a_source_cannot_name_a_profile_that_is_not_there_or_say_two_things(
+    stores: TestDatabase, more: dict[str, Any], status: int, code: str
+) -> None:
+    saved(LAYOUT)
+    theirs = {"profile": LAYOUT | {"name": "theirs"}}
+    theirs["sample_base64"] = base64.b64encode(FILE.encode()).decode()  # type: ignore[assignment]
+    event_of = {"tenant_id": "rival-union"}
+    assert ask(save_profile.handler, "eve", body=theirs, **event_of)[0] == 201
+    before = ask(show_source.handler, "ann", source_id="ncb")
+    answer = ask(register_source.handler, "ann", body=a_source(**more))
+    assert answer[0] == status
+    assert code in ("", answer[1]["code"])
+    assert ask(show_source.handler, "ann", source_id="ncb") == before
 
 
 def test_a_profile_that_does_not_read_its_sample_is_not_saved(stores: TestDatabase) -> None:

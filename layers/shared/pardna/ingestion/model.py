@@ -73,7 +73,8 @@ class SourceProfile:
 
     `provider` and `account` make `Transaction.source` (a bank's file may name accounts itself).
     `format` is the family that the files are in (`formats.registry.READERS`), or empty: detected.
-    `layout` is the profile (JSON, `formats.profile`) by which its CSV or fixed-width files are read.
+    `layout` is the profile (JSON, `formats.profile`) by which its CSV or fixed-width files are read;
+    `layout_name` and `layout_version` say which saved one it is, where it is one.
     `signature` is the scheme of its webhooks, `webhook` what else checking them takes. A source that
     is not `enabled` is neither heard nor asked. `schedules` says when a channel is visited (an
     expression of EventBridge Scheduler); a channel without one follows the stack's schedule.
@@ -87,6 +88,8 @@ class SourceProfile:
     currency: str = ""
     format: str = ""
     layout: str = ""
+    layout_name: str = ""
+    layout_version: int = 0
     secret_id: str = ""
     signature: str = "stripe"
     holder: str = ""

@@ -15,7 +15,7 @@ from pardna.formats.profile import Profile
 from pardna.formats.trial import Trial, TriedRow, try_profile
 from pardna.ingestion.card_numbers import mask
 from pardna.runtime.clock import Clock, iso
-from pardna.runtime.errors import Conflict, RefusedByRule, TooLarge
+from pardna.runtime.errors import Conflict, NotFound, RefusedByRule, TooLarge
 from pardna.transactions.model import to_dict
 
 SAMPLE_BYTES_MAX = 1024 * 1024
@@ -51,6 +51,14 @@ class Profiles:
 
     shelf: ProfileShelf
     clock: Clock
+
+    def get(self, tenant_id: str, name: str, version: int = 0) -> SavedProfile:
+        """A saved version, or the latest for 0. Raises NotFound ``profile.not_found``."""
+        known = self.shelf.versions(tenant_id, name)
+        for saved in reversed(known):
+            if version in (0, saved.version):
+                return saved
+        raise NotFound("profile.not_found", "no profile of this name and version is saved")
 
     def save(self, tenant_id: str, principal: str, profile: Profile, sample: bytes) -> SavedProfile:
         """Save what reads the sample; the same as the last version again is that version.

@@ -6,7 +6,7 @@ import base64
 import binascii
 import re
 from ipaddress import ip_network
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import (
     BaseModel,
@@ -30,6 +30,9 @@ from pardna.ingestion.webhook_rules import (
 from pardna.money.model import MoneyError, exponent
 from pardna.runtime.errors import InvalidInput
 
+if TYPE_CHECKING:
+    from pardna.ingestion.profiles import SavedProfile
+
 #: What Secrets Manager takes as a name, with room for what we add.
 _SECRET_NAME = re.compile(r"[A-Za-z0-9/_+=.@-]{1,200}")
 Short = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f]*$")]
@@ -39,6 +42,8 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+#: As `formats.profile.Profile` has it.
+ProfileName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{1,60}$")]
 #: The ending of a file that says something about the file beside it.
 Marker = Annotated[str, StringConstraints(max_length=20, pattern=r"^(\.[A-Za-z0-9._-]+)?$")]
 #: ``files@bank.example``, or ``@bank.example`` for everybody there.
@@ -149,6 +154,13 @@ class NewWebhook(_Strict):
         return WebhookRules(scheme=scheme, **fields)
 
 
+class SavedLayout(_Strict):
+    """A saved profile by its name; `version` 0 is the latest when the source is registered."""
+
+    name: ProfileName
+    version: int = Field(default=0, ge=0, le=999_999)
+
+
 class NewSource(_Strict):
     """One account at one provider, by one or more channels."""
 
@@ -159,6 +171,7 @@ class NewSource(_Strict):
     currency: str = Field(default="", pattern=r"^([A-Z]{3})?$")
     format: Short = ""
     layout: Profile | None = None
+    profile: SavedLayout | None = None
     secret_id: Short = ""
     signature: str = "stripe"
     webhook: NewWebhook = NewWebhook()
@@ -167,8 +180,14 @@ class NewSource(_Strict):
     sftp: NewSftp | None = None
     mail: NewMail | None = None
 
-    def to_profile(self, tenant_id: str, stage: str) -> SourceProfile:
-        """The profile; raises InvalidInput, also for a secret that is not this tenant's own."""
+    def to_profile(
+        self, tenant_id: str, stage: str, saved: SavedProfile | None = None
+    ) -> SourceProfile:
+        """The profile; raises InvalidInput, also for a secret that is not this tenant's own.
+
+        `saved` is what `profile` names. Its text is copied: versions that come later, and other
+        sources, do not touch this one.
+        """
         ours = f"/pardna/{stage}/{tenant_id}/"
         named = [place.secret_id for place in (self.sftp, self.mail) if place]
         for secret_id in (self.secret_id, *named):
@@ -182,7 +201,9 @@ class NewSource(_Strict):
         ):
             raise InvalidInput("source.secret", "webhooks and polls need a secret")
         rules = self._webhook_rules()
-        if self.format and self.layout is not None:
+        if self.layout is not None and self.profile is not None:
+            raise InvalidInput("source.profile", "either a layout, or the name of a saved one")
+        if self.format and (self.layout is not None or self.profile is not None):
             raise InvalidInput("source.format", "a layout says itself what the files are")
         if self.format and self.format not in READERS:
             raise InvalidInput("source.format", f"one of {', '.join(sorted(READERS))}")
@@ -191,8 +212,16 @@ class NewSource(_Strict):
                 exponent(self.currency)
         except MoneyError:
             raise InvalidInput("source.currency", "not a currency") from None
-        fields = self.model_dump(exclude={"sftp", "mail", "layout", "webhook"})
+        fields = self.model_dump(exclude={"sftp", "mail", "layout", "profile", "webhook"})
         fields["layout"] = self.layout.model_dump_json() if self.layout else ""
+        if self.profile is not None:
+            if saved is None:
+                raise InvalidInput("source.profile", "no such profile is saved")
+            fields |= {
+                "layout": saved.document,
+                "layout_name": saved.name,
+                "layout_version": saved.version,
+            }
         place = SftpPlace(**self.sftp.model_dump()) if self.sftp else None
         box = MailPlace(**self.mail.model_dump()) if self.mail else None
         return SourceProfile(tenant_id=tenant_id, sftp=place, mail=box, webhook=rules, **fields)

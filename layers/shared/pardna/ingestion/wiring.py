@@ -242,8 +242,10 @@ def sweep_raw() -> SweepRaw:
 
 
 def register_source(tenant_id: str, body: NewSource) -> SourceProfile:
-    """Write a source's profile down."""
-    profile = body.to_profile(tenant_id, settings().pardna_stage)
+    """Write a source's profile down. Raises NotFound for a saved profile that is not there."""
+    named = body.profile
+    saved = None if named is None else profiles().get(tenant_id, named.name, named.version)
+    profile = body.to_profile(tenant_id, settings().pardna_stage, saved)
     sources().put(profile)
     return profile
 
