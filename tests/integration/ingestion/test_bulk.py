@@ -217,13 +217,44 @@ def test_what_a_later_file_knows_better_is_the_next_version(road: Bulk) -> None:
     assert road.journals() == 610 + 2 * 10
 
 
-def test_rows_that_one_part_says_twice_end_in_one_transaction(road: Bulk) -> None:
-    data = report(600) + report(5, fee="200.00", net="4800.00")[len(HEAD) :]
-    road.bring(data)
+TWICE = report(600) + report(5, fee="200.00", net="4800.00")[len(HEAD) :]
 
+
+def test_rows_that_one_part_says_twice_are_merged_as_in_a_small_file(
+    road: Bulk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    road.bring(TWICE)
+    large = road.home.rows(
+        "SELECT external_id, version, fee_minor, net_minor FROM platform.transactions ORDER BY 1"
+    )
+    assert len(large) == 600
+    assert {row[1] for row in large} == {1}
+    assert sum(row[2] == 20_000 for row in large) == 5
+    assert road.journals() == 600
+
+    # The small road finds nothing to add: it comes to the very same.
+    before = road.canonical()
+    monkeypatch.setattr("pardna.ingestion.normalise.ROWS_ONLINE", 5_000)
+    road.bring(TWICE + b"\r\n")
+    assert road.canonical() == before
+
+
+def test_rows_that_two_parts_say_end_in_one_transaction_of_two_versions(
+    road: Bulk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pardna.ingestion.bulk.PART_ROWS", 300)
+    road.bring(TWICE)
     assert len(road.canonical()) == 600
     assert [v for _, v, _ in road.canonical()].count(2) == 5
-    assert road.journals() == 600 + 2 * 5
+
+
+def test_a_part_that_contradicts_itself_is_heard_once_and_the_rest_put_aside(road: Bulk) -> None:
+    road.bring(report(600) + report(1).replace(b",jmd,", b",usd,")[len(HEAD) :])
+
+    assert len(road.canonical()) == 600
+    assert road.home.rows("SELECT code, position FROM platform.quarantine") == [
+        ("transaction.contradiction", "line 602")
+    ]
 
 
 def test_a_row_that_contradicts_its_identity_is_quarantined_and_the_others_count(

@@ -24,7 +24,7 @@ from pardna.runtime.errors import InvalidInput, NotFound
 from pardna.runtime.events import DELIVERY_RECORDED, DELIVERY_STAGED, Envelope
 from pardna.transactions.bulk import PartCounts, PartRecorded, StagedDelivery
 from pardna.transactions.lake import PartMessage, StagedRow
-from pardna.transactions.model import Transaction, from_dict, to_dict
+from pardna.transactions.model import Transaction, canonical, from_dict, merge, to_dict
 from pardna.transactions.ports import (
     Delivery,
     DeliveryStatus,
@@ -133,10 +133,7 @@ class PostgresBulkStore:
         self, tenant_id: str, principal: str, staged: StagedDelivery, rows: Sequence[StagedRow]
     ) -> PartRecorded:
         """See `BulkStore`."""
-        first = {r.transaction_id: r for r in reversed(rows)}
-        # What a part says twice is heard one after the other, as if it had come in two files.
-        again = [r for r in rows if first[r.transaction_id] is not r]
-        rows = list(first.values())
+        rows, refused = _said_once(rows, staged.delivery.source_id)
         with self._database.transaction(tenant_id, principal) as connection:
             _copy(connection, rows)
             known = {row[0]: (row[1], row[2]) for row in connection.execute(_KNOWN, (tenant_id,))}
@@ -151,14 +148,15 @@ class PostgresBulkStore:
                 if r.transaction_id in standing
             }
             differing = [r for r in rows if r.transaction_id not in standing]
-            advanced = self._advance(connection, tenant_id, staged, [*differing, *again])
+            advanced = self._advance(connection, tenant_id, staged, differing)
+            write_rejected(connection, tenant_id, refused)
         counts = PartCounts(
             new=len(created),
             changed=sum(o is Outcome.CHANGED for _, _, o, _ in advanced),
             unchanged=len(standing)
             - len(created)
             + sum(o is Outcome.UNCHANGED for _, _, o, _ in advanced),
-            refused=sum(o is Outcome.REFUSED for _, _, o, _ in advanced),
+            refused=len(refused) + sum(o is Outcome.REFUSED for _, _, o, _ in advanced),
         )
         bodies |= {i: (version, body) for i, version, _, body in advanced}
         return PartRecorded(counts, [(i, *bodies[i]) for i in sorted(bodies)])
@@ -174,15 +172,7 @@ class PostgresBulkStore:
         contradictions: list[Rejected] = []
 
         def refused(transaction: Transaction, error: InvalidInput) -> None:
-            contradictions.append(
-                Rejected(
-                    raw_sha256=transaction.raw_sha256,
-                    position=transaction.raw_position,
-                    source_id=staged.delivery.source_id,
-                    code=error.code,
-                    reason=error.detail,
-                )
-            )
+            contradictions.append(_rejected(transaction, error, staged.delivery.source_id))
 
         recorded = record_in(
             connection,
@@ -258,6 +248,40 @@ class PostgresBulkStore:
                 "replay_id": staged.replay_id,
             },
         )
+
+
+def _said_once(rows: Sequence[StagedRow], source_id: str) -> tuple[list[StagedRow], list[Rejected]]:
+    """One row per identity, merged as a small file's are before anything is recorded.
+
+    And what contradicts the row before it.
+    """
+    once: dict[str, StagedRow] = {}
+    merged: dict[str, Transaction] = {}
+    refused: list[Rejected] = []
+    for row in rows:
+        first = once.setdefault(row.transaction_id, row)
+        if first is row:
+            continue
+        known = merged.get(row.transaction_id) or from_dict(json.loads(first.body))
+        again = from_dict(json.loads(row.body))
+        try:
+            merged[row.transaction_id] = merge(known, again)
+        except InvalidInput as error:
+            refused.append(_rejected(again, error, source_id))
+    for transaction_id, transaction in merged.items():
+        body, digest = canonical(transaction)
+        once[transaction_id] = StagedRow(transaction_id, digest, once[transaction_id].group, body)
+    return list(once.values()), refused
+
+
+def _rejected(transaction: Transaction, error: InvalidInput, source_id: str) -> Rejected:
+    return Rejected(
+        raw_sha256=transaction.raw_sha256,
+        position=transaction.raw_position,
+        source_id=source_id,
+        code=error.code,
+        reason=error.detail,
+    )
 
 
 def _copy(connection: Connection[Any], rows: Sequence[StagedRow]) -> None:
