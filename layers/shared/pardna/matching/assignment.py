@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Edge:
+class Edge(NamedTuple):
     """A pair that could be one, and what speaks against it (0 is best)."""
 
     left: int
@@ -22,8 +21,7 @@ class Edge:
     cost: int
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(NamedTuple):
     """An edge that was chosen. `runner_up_cost` is the best cost that either of its legs had
     elsewhere; `contested` says that a free leg would have done exactly as well."""
 
@@ -38,15 +36,14 @@ def assign(edges: Iterable[Edge], component_max: int) -> tuple[list[Chosen], int
     chosen: list[Chosen] = []
     large = 0
     for component in components(edges):
-        size = len({e.left for e in component}) + len({e.right for e in component})
-        if len(component) == 1:
-            picked = component
-        elif size <= component_max:
-            picked = _exact(component)
+        lefts, rights = len({e.left for e in component}), len({e.right for e in component})
+        bounded = lefts + rights <= component_max or len(component) == 1
+        large += not bounded
+        if lefts == 1 or rights == 1:
+            chosen.append(_star(component))
         else:
-            large += 1
-            picked = _mutual_best(component)
-        chosen.extend(_with_rivals(component, picked))
+            picked = _exact(component) if bounded else _mutual_best(component)
+            chosen.extend(_with_rivals(component, picked))
     return sorted(chosen, key=lambda c: c.edge), large
 
 
@@ -58,22 +55,34 @@ def components(edges: Iterable[Edge]) -> list[list[Edge]]:
     for edge in ordered:
         by_left[edge.left].append(edge)
         by_right[edge.right].append(edge)
-    seen: set[Edge] = set()
     found = []
-    for start in ordered:
-        if start in seen:
+    seen_left: set[int] = set()
+    seen_right: set[int] = set()
+    for start in by_left:
+        if start in seen_left:
             continue
-        seen.add(start)
-        waiting, group = deque([start]), []
+        seen_left.add(start)
+        waiting, group = [start], []
         while waiting:
-            edge = waiting.popleft()
-            group.append(edge)
-            for near in (*by_left[edge.left], *by_right[edge.right]):
-                if near not in seen:
-                    seen.add(near)
-                    waiting.append(near)
+            mine = by_left[waiting.pop()]
+            group.extend(mine)
+            for edge in mine:
+                if edge.right not in seen_right:
+                    seen_right.add(edge.right)
+                    near = {e.left for e in by_right[edge.right]} - seen_left
+                    seen_left |= near
+                    waiting.extend(near)
         found.append(sorted(group))
     return found
+
+
+def _star(component: list[Edge]) -> Chosen:
+    """The best of edges that all share one leg; the next best is its rival."""
+    best, *others = sorted(component, key=lambda e: (e.cost, e.left, e.right))
+    if not others:
+        return Chosen(best, None, None, contested=False)
+    rival = others[0]
+    return Chosen(best, (rival.left, rival.right), rival.cost, rival.cost <= best.cost)
 
 
 def _mutual_best(component: list[Edge]) -> list[Edge]:
@@ -144,8 +153,6 @@ def _cheapest_path(
 
 def _with_rivals(component: list[Edge], picked: list[Edge]) -> list[Chosen]:
     """For each chosen edge its best rival, and whether a leg that stayed free does as well."""
-    if len(component) == 1:
-        return [Chosen(picked[0], None, None, contested=False)]
     lefts, rights = {e.left for e in picked}, {e.right for e in picked}
     by_left: dict[int, list[Edge]] = defaultdict(list)
     by_right: dict[int, list[Edge]] = defaultdict(list)

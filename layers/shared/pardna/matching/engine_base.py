@@ -2,8 +2,9 @@
 """What the engine's levels share: the database of one run, its legs, and how candidates are chosen.
 
 Relations, for each side (``l``, ``r``): ``legs_*`` (all legs as they are read; `leg` is the row's
-place in its file, so it never decides anything), ``rest_*`` (what level 1 left over), ``refs_*``
-(the references of those), ``open_*`` (legs that no level has decided). What is decided goes to
+place in its file, so it never decides anything), ``carried_*`` (the references of all legs),
+``rest_*`` (what level 1 left over), ``refs_*`` (the references of those, normalised), ``open_*``
+(legs that no level has decided). What is decided goes to
 ``decisions``, ``findings`` and ``waiting``, with all that its explanation needs.
 
 Where an order must decide, it is that of ids: the input's order changes nothing.
@@ -61,15 +62,26 @@ CREATE VIEW legs_{side} AS
 SELECT raw.* REPLACE (currency::currency AS currency), c.ordinal FROM raw_{side} raw JOIN calendar c USING (day)
 """
 
+#: The references of all legs: files are read for them once only.
+_CARRIED = """
+CREATE TABLE carried_{side} AS
+SELECT leg, id, basis, ordinal, currency, several, TRY_CAST(ref.type AS reference_type) AS type,
+       ref.value AS value, ref.strong AS strong
+FROM (SELECT leg, id, basis, ordinal, currency, len(refs) > 1 AS several, unnest(refs) AS ref
+      FROM legs_{side})
+"""
+
 #: Normalising is dear: only what some level compares normalised.
 _REFERENCES = f"""
 CREATE TABLE refs_{{side}} AS
-SELECT leg, id, source, basis, ordinal, currency, single, ref.type AS type,
-       list_contains($soft, ref.type) AS soft, CASE ref.type WHEN 'payout' THEN ref.value END AS value,
-       {NORMALISED.format("ref.value")} AS norm
-FROM (SELECT leg, id, source, basis, ordinal, currency, single, unnest(refs) AS ref FROM rest_{{side}})
-WHERE NOT ref.strong OR list_contains($soft, ref.type) OR ref.type IN ('payout', 'trace')
+SELECT leg, id, source, basis, ordinal, currency, single, type,
+       coalesce(list_contains($soft, type), false) AS soft,
+       CASE type WHEN 'payout' THEN value END AS value, {NORMALISED.format("value")} AS norm
+FROM (SELECT leg, type, value FROM carried_{{side}}
+      WHERE NOT strong OR list_contains($soft, type) OR type IN ('payout', 'trace'))
+JOIN rest_{{side}} USING (leg)
 """
+_SINGLE = {"l": "batch = '' AND kind <> 'payout'", "r": "true"}
 
 
 class Engine:
@@ -110,7 +122,8 @@ class Engine:
         currencies = con.execute(
             "SELECT currency FROM raw_l UNION SELECT currency FROM raw_r"
         ).fetchall()
-        types = dict.fromkeys((*self.identity_types, "", "reference", "payout"))
+        told = (*self.identity_types, *self.own.soft_types)
+        types = dict.fromkeys((*told, "", "reference", "payout", "trace"))
         con.execute(
             _TABLES.format(
                 types=_words(types), currencies=_words(sorted(c for (c,) in currencies) or [""])
@@ -119,13 +132,21 @@ class Engine:
         for side in SIDES:
             con.execute(_LEGS.format(side=side))
 
+    def read_references(self) -> None:
+        """``carried_*``, and of it ``ids_*``: the strong references that identify."""
+        for side in SIDES:
+            self.con.execute(_CARRIED.format(side=side))
+            self.con.execute(
+                f"CREATE VIEW ids_{side} AS FROM carried_{side}"
+                f" WHERE strong AND type IN ({_words(self.identity_types)})"
+            )
+
     def keep_rest(self) -> None:
         """After level 1: the legs that are still open, and their references."""
         gone = "(SELECT NULL::BIGINT AS l, unnest([charge, refund]) AS r FROM reversals)"
         for side in SIDES:
-            single = "batch = '' AND kind <> 'payout'" if side == "l" else "true"
             self.con.execute(
-                f"CREATE TABLE rest_{side} AS SELECT * EXCLUDE (day), {single} AS single"
+                f"CREATE TABLE rest_{side} AS SELECT * EXCLUDE (day, refs), {_SINGLE[side]} AS single"
                 f" FROM legs_{side} ANTI JOIN decisions d ON d.{side} = leg"
             )
             self.con.execute(_REFERENCES.format(side=side), {"soft": list(self.own.soft_types)})
@@ -136,11 +157,15 @@ class Engine:
         self.drop_closed(gone)
 
     def drop_closed(self, *more: str) -> None:
-        """Take what is decided or found off ``open_*``; `more` are tables with columns l and r."""
+        """Take what is decided or found off ``open_*``; `more` are tables with columns l and r.
+
+        What level 1 decided is in no ``rest_*`` and was never open.
+        """
+        later = "(SELECT l, r FROM decisions WHERE level > 1)"
         for side in SIDES:
             gone = " UNION ALL ".join(
                 f"SELECT {side} AS leg FROM {table} WHERE {side} IS NOT NULL"
-                for table in ("decisions", "findings", *more)
+                for table in (later, "findings", *more)
             )
             self.con.execute(
                 f"CREATE OR REPLACE TABLE open_{side} AS FROM open_{side} ANTI JOIN ({gone}) USING (leg)"

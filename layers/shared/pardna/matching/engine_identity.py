@@ -5,14 +5,6 @@ from __future__ import annotations
 
 from pardna.matching.engine_base import SIDES, Engine
 
-_IDENTITIES = """
-CREATE TABLE ids_{side} AS
-SELECT leg, id, basis, ordinal, currency, several, ref.type::reference_type AS type, ref.value AS value
-FROM (SELECT leg, id, basis, ordinal, currency, len(refs) > 1 AS several, unnest(refs) AS ref
-      FROM legs_{side})
-WHERE ref.strong AND list_contains($types, ref.type)
-"""
-
 #: Identities that too many legs share are nobody's. First by hash, which is cheap; then exactly.
 _CROWDED = """
 CREATE TABLE crowded_{side} AS
@@ -113,10 +105,9 @@ def level_1(engine: Engine) -> None:
 
 def _pairs(engine: Engine) -> None:
     """``identity_pairs``, without crowds and contradictions."""
-    con, types = engine.con, {"types": engine.identity_types}
-    crowds = 0
+    con, crowds = engine.con, 0
+    engine.read_references()
     for side in SIDES:
-        con.execute(_IDENTITIES.format(side=side), types)
         con.execute(_CROWDED.format(side=side), {"cap": engine.own.candidates_max})
         found = engine.number(f"SELECT count(*) FROM crowded_{side}")
         engine.cap(f"identities_shared_by_too_many_{side}", found)

@@ -6,13 +6,14 @@ from __future__ import annotations
 from pardna.matching.engine_base import DECIDED, SIDES, Engine
 from pardna.matching.engine_identity import drop_contradicted
 
-#: Legs that level 4 looks at, with what its blocks are made of.
+#: Legs that level 4 looks at, with what its blocks are made of. IS TRUE as in level 2.
 _LEGS = """
 CREATE TABLE probable_{side} AS
-SELECT *, count(*) OVER (PARTITION BY currency, basis) AS crowd
-FROM (SELECT leg, id, source, currency, basis, ordinal, lower(name) AS name, name AS shown
-      FROM rest_{side} SEMI JOIN open_{side} USING (leg) ANTI JOIN identity_edges e ON e.{side} = leg
-      WHERE basis <> 0 AND single)
+WITH legs AS MATERIALIZED (
+    SELECT leg, id, source, currency, basis, ordinal, lower(name) AS name, name AS shown
+    FROM rest_{side} WHERE basis <> 0 AND single
+    AND (leg IN (FROM open_{side})) IS TRUE AND (leg IN (SELECT {side} FROM identity_edges)) IS NOT TRUE)
+FROM legs JOIN (SELECT currency, basis, count(*) AS crowd FROM legs GROUP BY ALL) USING (currency, basis)
 """
 
 #: Pairs that agree in amount and nearly in day, with what their references and names say.
@@ -20,6 +21,7 @@ FROM (SELECT leg, id, source, currency, basis, ordinal, lower(name) AS name, nam
 #: end. Weights in basis points; `reference` is 2 for a part of the other, 1 for two edits, -1 for
 #: another; a reference that only one side has speaks against the pair. Names are compared as they
 #: stand and by sorted words (Jaro-Winkler); a name that is part of the other counts as alike.
+#: Only legs with more than `cap` candidates are put in order: ``far_*`` is what comes after those.
 _EDGES = """
 CREATE TABLE edges AS
 WITH said_l AS (SELECT leg, currency, basis, norm FROM soft_l SEMI JOIN probable_l USING (leg)),
@@ -38,16 +40,19 @@ WITH said_l AS (SELECT leg, currency, basis, norm FROM soft_l SEMI JOIN probable
        UNION
        SELECT a.leg, b.leg FROM said_l a
        JOIN said_r b ON a.currency = b.currency AND a.basis = b.basis AND right(a.norm, 6) = right(b.norm, 6)),
-     near AS (SELECT k.l, k.r, a.id AS left_id, b.id AS right_id, b.ordinal - a.ordinal AS days, a.name AS ours, b.name AS theirs,
-              row_number() OVER (PARTITION BY k.l ORDER BY abs(b.ordinal - a.ordinal), b.id) AS position_l,
-              row_number() OVER (PARTITION BY k.r ORDER BY abs(b.ordinal - a.ordinal), a.id) AS position_r
+     near AS MATERIALIZED (
+              SELECT k.l, k.r, a.id AS left_id, b.id AS right_id, b.ordinal - a.ordinal AS days, a.name AS ours, b.name AS theirs
               FROM blocks k JOIN probable_l a ON a.leg = k.l JOIN probable_r b ON b.leg = k.r
               WHERE b.ordinal - a.ordinal BETWEEN -$before AND $after),
+     far_l AS (SELECT l, r FROM near WHERE l IN (SELECT l FROM near GROUP BY l HAVING count(*) > $cap)
+               QUALIFY row_number() OVER (PARTITION BY l ORDER BY abs(days), right_id) > $cap),
+     far_r AS (SELECT l, r FROM near WHERE r IN (SELECT r FROM near GROUP BY r HAVING count(*) > $cap)
+               QUALIFY row_number() OVER (PARTITION BY r ORDER BY abs(days), left_id) > $cap),
      kept AS (SELECT *, CASE WHEN ours = '' OR theirs = '' THEN -1 WHEN ours = theirs THEN 1000
                         WHEN contains(' ' || ours || ' ', ' ' || theirs || ' ') OR contains(' ' || theirs || ' ', ' ' || ours || ' ') THEN 900
                         ELSE (greatest(jaro_winkler_similarity(ours, theirs), jaro_winkler_similarity(
                               array_to_string(list_sort(string_split(ours, ' ')), ' '), array_to_string(list_sort(string_split(theirs, ' ')), ' '))) * 1000)::INTEGER END AS alike
-              FROM near WHERE position_l <= $cap AND position_r <= $cap),
+              FROM near ANTI JOIN far_l USING (l, r) ANTI JOIN far_r USING (l, r)),
      told AS (SELECT k.l, k.r,
               max(CASE WHEN contains(a.norm, b.norm) OR contains(b.norm, a.norm) THEN 2
                        WHEN least(length(a.norm), length(b.norm)) >= 12 AND levenshtein(a.norm, b.norm) <= 2 THEN 1

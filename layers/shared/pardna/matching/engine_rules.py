@@ -8,10 +8,11 @@ from pardna.matching.engine_identity import drop_contradicted
 
 #: References that may be compared: of legs that are open and share no identity with anybody (those
 #: are compared with their own only), and not of too many legs. First by hash, which is cheap.
+#: IS TRUE: the short list is what is looked up in, however few legs the planner expects.
 _SOFT = """
 CREATE TABLE told_{side} AS
-SELECT leg, id, source, basis, ordinal, currency, norm FROM soft_{side} SEMI JOIN open_{side} USING (leg) ANTI JOIN identity_edges i ON i.{side} = leg
-WHERE single
+SELECT leg, id, source, basis, ordinal, currency, norm FROM soft_{side}
+WHERE single AND (leg IN (FROM open_{side})) IS TRUE AND (leg IN (SELECT {side} FROM identity_edges)) IS NOT TRUE
 """
 _CROWDED = """
 SELECT currency, norm FROM told_{side} WHERE hash(currency, norm) IN (
