@@ -120,9 +120,9 @@ by key: nothing depends on how many legs are open.
 
 CPU is the product, pynamodb and botocore down to the HTTP session. The table behind it is a
 dictionary in memory (`memory_table.py`) whose own time is left out: emulators copy or scan their
-table for each transaction or query, which would be measured instead. That table still fills the
-process's memory (2.8 GB with a million legs), which slows the same work down; in a function it is not
-there. TLS, the network and DynamoDB's own time are not in these figures.
+table for each transaction or query, which would be measured instead. With a million legs that table
+fills 2.8 GB of the same process, and the same work took more CPU; we guess that the one is why the other
+is, but have not shown it. In a function the table is not there. TLS, the network and DynamoDB's own time are not in these figures.
 """
 
 

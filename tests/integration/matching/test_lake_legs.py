@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from benchmarks.matching import backfill
 from pardna.matching.dynamodb import DynamoMatchState
-from pardna.matching.model import Pair, Status
+from pardna.matching.model import Match, Pair, Status
 from pardna.matching.ports import Committed, LakePart, LegState
+from pardna.runtime import keys
 from pardna.transactions.lake import part_key
 from pardna.transactions.model import Transaction, to_dict
 from pardna.transactions.parquet import to_parquet
@@ -156,3 +158,118 @@ def test_a_large_group_of_the_lake_whose_writer_died_is_given_up_and_made_again(
             assert not committed or not still_open
         assert bench.state.commit(group) in (Committed.NOW, Committed.BEFORE)
         assert list(bench.state.open_legs(TENANT, Pair.PSP_BANK, "JMD")) == []
+
+
+def card_matches(*numbers: int) -> list[Match]:
+    """Charges with their contributions, one of each payment."""
+    both = [legs(contribution(n, 500), charge(n, 500), pair=Pair.INTERNAL_PSP) for n in numbers]
+    return [a_match(*pair) for pair in both]
+
+
+def test_many_at_a_time_write_what_one_at_a_time_writes() -> None:
+    ours, line = contribution("b", 500, "bank"), bank_line("b", 500)
+    proposal = a_match(*card_matches(99)[0].members, level=4, status=Status.PROPOSED)
+    matches = [
+        *card_matches(*range(40)), proposal, a_match(*legs(ours, line, pair=Pair.INTERNAL_BANK))
+    ]  # fmt: skip
+    stored = []
+    for together in (True, False):
+        with a_bench(shard_legs=1_000_000) as bench:
+            if together:
+                calls = bench.table.counts["calls"]
+                assert bench.state.commit_all(matches) == [Committed.NOW] * len(matches)
+                assert bench.table.counts["calls"] - calls <= 4
+            else:
+                assert [bench.state.commit(m) for m in matches] == [Committed.NOW] * len(matches)
+            stored.append(bench.table.partitions)
+    assert stored[0] == stored[1]
+
+
+def test_of_many_at_a_time_only_those_fail_that_must() -> None:
+    with a_bench(shard_legs=1_000_000) as bench:
+        first, before, taken, refused, large, *free = card_matches(*range(30))
+        assert bench.state.commit(before) is Committed.NOW
+        rival = a_match(taken.members[0], *legs(charge("rival", 500)))
+        assert bench.state.commit(rival) is Committed.NOW
+        refuse(bench, refused)
+        large = a_settled_match(8)
+        twice = a_match(first.members[0], *legs(charge("again", 500)))
+        matches = [first, before, taken, refused, large, twice, *free]
+        expected = [
+            Committed.NOW, Committed.BEFORE, Committed.LOST, Committed.REFUSED, Committed.NOW,
+            Committed.LOST, *[Committed.NOW] * len(free),
+        ]  # fmt: skip
+        assert bench.state.commit_all(matches) == expected
+        again = [Committed.BEFORE if one is Committed.NOW else one for one in expected]
+        assert bench.state.commit_all(matches) == again
+
+
+def a_settled_match(charges: int) -> Match:
+    """A group that is larger than the bench's transactions."""
+    records = [charge(f"s{n}", 100, fee=3, payout="po_9") for n in range(charges)]
+    records += [payout("po_9", 97 * charges), bank_line("s", 97 * charges)]
+    return a_match(*legs(*records, pair=Pair.PSP_BANK), level=3)
+
+
+def refuse(bench: Bench, match: Match) -> None:
+    """As if a person had said that these legs are not the same money."""
+    assert bench.state.commit(match) is Committed.NOW
+    assert bench.state.unmatch(TENANT, match.match_id, "by hand")
+    head = keys.match(TENANT, match.match_id)
+    bench.table.partitions[head[0]][head[1]]["refused_by"] = {"S": "ann"}
+
+
+def test_rows_that_stay_open_are_recorded_unless_somebody_was_first() -> None:
+    with a_bench(shard_legs=1_000_000) as bench:
+        newer, line = charge(1, 400), bank_line(1, 500)
+        bench.record(newer, version=2)
+        [match] = [a_match(*legs(contribution("x", 500, "bank"), line, pair=Pair.INTERNAL_BANK))]
+        assert bench.state.commit(match) is Committed.NOW
+        groups = [legs(charge(n, 500)) for n in range(60)] + [legs(line)]
+        for _ in range(2):
+            bench.state.record_all(groups)
+            left = {x.external_id: x.version for x in bench.state.open_legs(TENANT, Pair.INTERNAL_PSP, "JMD")}  # fmt: skip
+            assert left == {f"txn_{n}": 2 if n == 1 else 1 for n in range(60)}
+            assert not list(bench.state.open_legs(TENANT, Pair.PSP_BANK, "JMD"))
+        [twin] = bench.state.candidates(legs(charge(7, 1))[0], strong("contribution", "con_7"))
+        assert twin.external_id == "txn_7"
+
+
+@pytest.mark.parametrize("steps", [3, 7])
+def test_a_large_delivery_killed_again_and_again_comes_to_the_same(
+    monkeypatch: Any, steps: int
+) -> None:
+    from tests.integration.matching.test_split_runs import Killed, die_at
+
+    rows = [*(contribution(n, 1_000) for n in range(40)), *a_file(1, 40)]
+    rows.append(bank_line(1, 39 * 950, weak("payout", "po_1")))
+    told, deaths = [], 0
+    for kills in (False, True):
+        with a_bench(shard_legs=30, step=10) as bench:
+            delivered(bench, "a", rows, rows=25)
+            while True:
+                with monkeypatch.context() as patch:
+                    if kills:
+                        die_at(patch, 2 + steps * deaths)
+                    try:
+                        done = bench.run()
+                    except Killed:
+                        deaths += 1
+                        continue
+                break
+            assert bench.lake.pending(TENANT) == []
+            left = sorted(
+                (p, x.external_id) for p in Pair for x in bench.state.open_legs(TENANT, p, "JMD")
+            )
+            told.append((bench.told(done["run_id"]), left))
+    assert deaths > 3
+    assert told[0] == told[1]
+    assert len(told[0][0]["matches"]) == 40
+
+
+def test_ten_thousand_rows_are_few_calls() -> None:
+    """As the benchmark measures it, for its time."""
+    found = backfill.measure(10_000)
+    assert found["legs_left_open"] == 49, "one contribution in a hundred never came"
+    assert found["matches"] == (found["rows"] - 49) / 2
+    assert found["calls_per_row"] < 0.25

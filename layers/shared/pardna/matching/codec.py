@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import Any
 
@@ -27,12 +27,19 @@ class Finding:
     other: int = 0
 
 
+# `asdict` copies all that it finds, deeply: with many legs that was a third of a run.
+_LEG = tuple(field.name for field in fields(Leg))
+_MATCH = tuple(field.name for field in fields(Match))
+
+
 def leg_to_plain(leg: Leg) -> dict[str, Any]:
     """JSON types only."""
-    plain = asdict(leg)
+    plain = {name: getattr(leg, name) for name in _LEG}
+    plain["pair"], plain["side"], plain["kind"] = leg.pair.value, leg.side.value, leg.kind.value
     plain["occurred_at"] = leg.occurred_at.isoformat()
     plain["value_date"] = leg.value_date.isoformat() if leg.value_date else None
     plain["references"] = [[r.type, r.value, r.strength.value] for r in leg.references]
+    plain["exclusive"] = [pair.value for pair in leg.exclusive]
     return plain
 
 
@@ -55,9 +62,25 @@ def leg_from_plain(plain: Mapping[str, Any]) -> Leg:
 
 def match_to_plain(match: Match) -> dict[str, Any]:
     """JSON types only."""
-    plain = asdict(match)
+    plain = {name: getattr(match, name) for name in _MATCH}
+    plain["pair"], plain["status"] = match.pair.value, match.status.value
+    plain["explanation"] = explanation_to_plain(match.explanation)
     plain["members"] = [leg_to_plain(leg) for leg in match.members]
     return plain
+
+
+def explanation_to_plain(told: Explanation) -> dict[str, Any]:
+    """JSON types only."""
+    return {
+        "sentence": told.sentence,
+        "signals": [
+            {"name": s.name, "value": s.value, "contribution_bp": s.contribution_bp}
+            for s in told.signals
+        ],
+        "runner_up": told.runner_up,
+        "margin_bp": told.margin_bp,
+        "rejected": list(told.rejected),
+    }
 
 
 def match_from_plain(plain: Mapping[str, Any]) -> Match:
@@ -83,7 +106,10 @@ def match_from_plain(plain: Mapping[str, Any]) -> Match:
 
 def finding_to_plain(finding: Finding) -> dict[str, Any]:
     """JSON types only; of what the finding holds up, the number is enough."""
-    plain = asdict(finding)
+    plain: dict[str, Any] = {
+        "class_": finding.class_, "code": finding.code, "value": finding.value,
+        "number": finding.number, "other": finding.other,
+    }  # fmt: skip
     plain["legs"] = [leg_to_plain(leg) for leg in finding.legs]
     plain["covered"] = len(finding.covered)
     return plain

@@ -32,6 +32,7 @@ class MatchTable:
     """The table's models and the one way to write transactions on it."""
 
     def __init__(self, table: str, region: str) -> None:
+        self.name, self.region = table, region
         self.item = item_class(table, region)
         self._connection = Connection(region=region, max_retry_attempts=8)
 

@@ -16,6 +16,7 @@ from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
 from pynamodb.models import Model
 
 from pardna.matching.acts import Act, act_from_plain, act_to_plain
+from pardna.matching.codec import explanation_to_plain
 from pardna.matching.model import Break, BreakClass, Leg, Match, Pair, Status
 from pardna.matching.ports import Member, StoredMatch
 from pardna.runtime import keys
@@ -24,6 +25,7 @@ from pardna.transactions.model import Kind, Reference, Side, Strength
 
 OPEN_INDEX = "open"
 LISTING_INDEX = "listing"
+_canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 
 
 class OpenIndex(GlobalSecondaryIndex["Item"]):  # type: ignore[no-untyped-call]
@@ -136,7 +138,7 @@ def leg_attributes(leg: Leg) -> dict[str, Any]:
         "net_minor": leg.net_minor,
         "currency": leg.currency,
         "occurred_at": leg.occurred_at.isoformat(),
-        "body": json.dumps(
+        "body": _canonical(
             {
                 "value_date": leg.value_date.isoformat() if leg.value_date else "",
                 "batch_id": leg.batch_id,
@@ -145,9 +147,7 @@ def leg_attributes(leg: Leg) -> dict[str, Any]:
                 "description": leg.description,
                 "references": [[r.type, r.value, r.strength.value] for r in leg.references],
                 "exclusive": [p.value for p in leg.exclusive],
-            },
-            sort_keys=True,
-            ensure_ascii=False,
+            }
         ),
     }
 
@@ -201,7 +201,7 @@ def header_attributes(match: Match, version: int, decided_at: datetime) -> dict[
         "variance_minor": match.variance_minor,
         "variance_kind": match.variance_kind,
         "explanation": json.dumps(
-            asdict(match.explanation) | {"rules_hash": match.rules_hash},
+            explanation_to_plain(match.explanation) | {"rules_hash": match.rules_hash},
             sort_keys=True,
             ensure_ascii=False,
         ),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pardna.matching.model import Leg, legs_of
+from pardna.matching.model import Leg, Pair, legs_of
 from pardna.matching.ports import LakePart, RunFiles
 
 _PARTS = "lake/transactions/"
@@ -34,7 +34,7 @@ class S3LakeLegs:
             if name.endswith(".parquet") and name not in done
         ]
 
-    def legs(self, part: LakePart) -> Iterator[Leg]:
+    def legs(self, part: LakePart, pair: Pair | None = None, currency: str = "") -> Iterator[Leg]:
         """See `LakeLegs`."""
         from pardna.transactions.parquet import from_parquet
 
@@ -42,9 +42,12 @@ class S3LakeLegs:
         with tempfile.TemporaryDirectory(prefix="part-") as folder:
             path = Path(folder) / "part.parquet"
             path.write_bytes(body)
-            recorded = from_parquet(path)
+            of = (pair.left.value, pair.right.value) if pair else ()
+            recorded = from_parquet(path, of, currency if pair else "")
         for one in recorded:
-            yield from legs_of(one.transaction, one.version)
+            for leg in legs_of(one.transaction, one.version):
+                if pair is None or leg.pair is pair:
+                    yield leg
 
     def absorbed(self, tenant_id: str, part: LakePart) -> None:
         """See `LakeLegs`."""

@@ -31,6 +31,7 @@ _COLUMNS = {
     "lake": "BOOLEAN",
     "body": "VARCHAR",
 }
+_canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 COLUMNS = ", ".join(_COLUMNS)
 _TYPES = "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in _COLUMNS.items()) + "}"
 
@@ -73,9 +74,9 @@ def to_bytes(legs: Iterable[Leg], lake: frozenset[str] | None = None) -> bytes:
                         for r in leg.references
                     ],
                     "lake": lake is None or leg.transaction_id in lake,
-                    "body": json.dumps(leg_to_plain(leg), sort_keys=True, ensure_ascii=False),
+                    "body": _canonical(leg_to_plain(leg)),
                 }
-                out.write(json.dumps(row, ensure_ascii=False) + "\n")
+                out.write(_canonical(row) + "\n")
         con.execute(
             f"COPY (SELECT {COLUMNS} FROM read_json('{said}', format = 'newline_delimited',"
             f" columns = {_TYPES}, maximum_object_size = 67108864) ORDER BY id)"

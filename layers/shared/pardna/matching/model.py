@@ -105,7 +105,7 @@ class Leg:
     @property
     def is_left(self) -> bool:
         """Whether it stands on its pair's left side."""
-        return self.side is self.pair.left
+        return self.pair.startswith(self.side)  # asked of every leg again and again
 
     @property
     def basis_minor(self) -> int | None:
@@ -283,11 +283,12 @@ def legs_of(transaction: Transaction, version: int) -> tuple[Leg, ...]:
     """The legs of one version of a transaction, one for each pair of `pairs_of`."""
     pairs = pairs_of(transaction)
     once = transaction.side is not Side.PSP  # a charge is paid once and settled once: two matches
+    identifier, references = transaction.transaction_id, tuple(sorted(transaction.references))
     return tuple(
         Leg(
             tenant_id=transaction.tenant_id,
             pair=pair,
-            transaction_id=transaction.transaction_id,
+            transaction_id=identifier,
             version=version,
             side=transaction.side,
             source=transaction.source,
@@ -304,7 +305,7 @@ def legs_of(transaction: Transaction, version: int) -> tuple[Leg, ...]:
             account=transaction.account,
             name=transaction.counterparty.name,
             description=transaction.description,
-            references=tuple(sorted(transaction.references)),
+            references=references,
             exclusive=tuple(p for p in pairs if p is not pair) if once else (),
         )
         for pair in pairs

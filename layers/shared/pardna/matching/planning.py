@@ -20,7 +20,7 @@ from pardna.matching.model import Pair
 from pardna.matching.ports import OPEN_PARTS, LakeLegs, RunBook, RunFiles, SplitState
 from pardna.matching.refusals import digest
 from pardna.matching.runs import GROUPS, WINDOW_DAYS, header_of, run_id, window
-from pardna.matching.shards import ShardPlan, plan_key
+from pardna.matching.shards import plan_key, spoken_for_in
 from pardna.matching.split_shards import rest_key
 from pardna.matching.splitting import Phase, Split, split
 from pardna.runtime.clock import Clock, iso
@@ -222,9 +222,9 @@ class PlanRun:
             return
         pair, stage = Pair(last["pair"]), _STAGES.index(Phase(last["phase"]))
         files = [rest_key(tenant_id, identifier, int(s["shard"])) for s in mine if s["wave"] == last["wave"]]  # fmt: skip
+        spoken_for = self._spoken_for(tenant_id, identifier, mine, pair)
         for phase in _STAGES[stage + 1 :]:
             prefix = f"runs/{tenant_id}/{identifier}/wave-{wave:03d}-{group}-{currency}-{phase}"
-            spoken_for = self._spoken_for(tenant_id, identifier, mine, pair)
             files = [*files, *last.get("skipped", [])]
             last = {}
             if not files:
@@ -274,7 +274,7 @@ class PlanRun:
             if shard["pair"] == pair or shard["phase"] == Phase.READ:
                 continue
             body = self._files.get(plan_key(tenant_id, identifier, int(shard["shard"])))
-            found |= ShardPlan.from_bytes(body).spoken_for if body else set()
+            found |= spoken_for_in(body) if body else set()
         return found
 
 

@@ -174,9 +174,17 @@ class LegsAndRefusals(MatchState, Refusals, Protocol):
 class SplitState(LegsAndRefusals, Protocol):
     """What the shards of a split pair work with.
 
-    Its `commit` also takes members that were never recorded (they stand in the lake): their legs
+    Its commits also take members that were never recorded (they stand in the lake): their legs
     are written with the match, unless somebody else has taken them.
     """
+
+    def commit_all(self, matches: Sequence[Match]) -> list[Committed]:
+        """See `commit`; many at a time, each of them all or none."""
+        ...
+
+    def record_all(self, groups: Sequence[Sequence[Leg]]) -> None:
+        """See `record`; many transactions at a time, each of them all or none."""
+        ...
 
     def open_part(self, tenant_id: str, pair: Pair, currency: str, part: int) -> Iterator[Leg]:
         """The open legs of one of `OPEN_PARTS` parts; see `open_legs`."""
@@ -189,7 +197,7 @@ class SplitState(LegsAndRefusals, Protocol):
     def versions(
         self, tenant_id: str, ids: Sequence[tuple[Pair, str]]
     ) -> dict[tuple[Pair, str], int]:
-        """See `Projection`."""
+        """See `Projection`; of as many legs as are asked for."""
         ...
 
     def keep_references(self, legs: Sequence[Leg]) -> None:
@@ -289,8 +297,8 @@ class LakeLegs(Protocol):
         """The parts that no run has worked through, in order."""
         ...
 
-    def legs(self, part: LakePart) -> Iterator[Leg]:
-        """The legs of a part's transactions, in every pair."""
+    def legs(self, part: LakePart, pair: Pair | None = None, currency: str = "") -> Iterator[Leg]:
+        """The legs of a part's transactions; with `pair`, those of a pair and currency only."""
         ...
 
     def absorbed(self, tenant_id: str, part: LakePart) -> None:

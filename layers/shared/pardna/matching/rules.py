@@ -132,8 +132,15 @@ class Rules:
     @property
     def rules_hash(self) -> str:
         """SHA-256 over canonical JSON, first 16 hex digits; equal rules are equal bytes."""
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), default=str)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        rules, said = _last_hashed[0]
+        if rules is not self:  # a run asks for the hash of the same rules with every match
+            text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), default=str)
+            said = hashlib.sha256(text.encode()).hexdigest()[:16]
+            _last_hashed[0] = self, said
+        return said
+
+
+_last_hashed: list[tuple[Rules | None, str]] = [(None, "")]
 
 
 class BusinessDays:

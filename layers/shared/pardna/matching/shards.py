@@ -16,7 +16,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Protocol
@@ -132,6 +132,11 @@ class ShardPlan:
         )
 
 
+def spoken_for_in(body: bytes) -> frozenset[str]:
+    """`ShardPlan.spoken_for` of a plan's bytes, without making objects of all the rest."""
+    return frozenset(json.loads(gzip.decompress(body))["spoken_for"])
+
+
 class PartsOfPairs(Protocol):
     """Decides shards that hold a part of a pair only, and commits what they decide."""
 
@@ -141,7 +146,7 @@ class PartsOfPairs(Protocol):
         """Gather or match the shard's legs, and leave the rest in its file."""
         ...
 
-    def commit(self, match: Match) -> Committed:
+    def commit_all(self, matches: Sequence[Match]) -> list[Committed]:
         """See `SplitState`."""
         ...
 
@@ -178,14 +183,19 @@ class MatchShard:
             return dict(defined.get("counts", {}))
         key = plan_key(tenant_id, run_id, shard)
         body = self._files.get(key)
+        plan = None
         if body is None:
             on = date.fromisoformat(header["reference_date"])
             rules = fixed_rules(self._files, tenant_id, run_id)
             part = defined.get("phase", "whole") != "whole"
             decide = self._parts.decide if part and self._parts else self.decide
-            made = decide(tenant_id, run_id, defined, rules, on).to_bytes()
-            body = made if self._files.put_once(key, made) else self._files.get(key) or made
-        return self._commit(tenant_id, run_id, shard, ShardPlan.from_bytes(body))
+            made = decide(tenant_id, run_id, defined, rules, on)
+            body = made.to_bytes()
+            if self._files.put_once(key, body):
+                plan = made
+            else:
+                body = self._files.get(key) or body
+        return self._commit(tenant_id, run_id, shard, plan or ShardPlan.from_bytes(body))
 
     def _stopping(self, tenant_id: str, run_id: str) -> bool:
         return (self._runs.get(tenant_id, run_id) or {}).get("status") == "stopping"
@@ -241,19 +251,23 @@ class MatchShard:
             legs=plan.legs_count, waiting=plan.waiting_count, findings=len(plan.findings)
         )
         counts.update({f"cap.{name}": count for name, count in plan.caps.items()})
-        store = self._parts if plan.lake and self._parts else self._state
-        for place, match in enumerate(plan.matches):
-            if place and place % self._step == 0:
+        for first in range(0, len(plan.matches), self._step):
+            if first:
                 going = {"status": "matching", "counts": dict(counts), "planned": len(plan.matches)}
                 self._runs.put_shard(tenant_id, run_id, shard, going)
                 if self._stopping(tenant_id, run_id):
                     return dict(counts)
-            outcome = store.commit(match)
-            if outcome in (Committed.LOST, Committed.REFUSED):
-                counts[outcome.value] += 1
+            some = plan.matches[first : first + self._step]
+            if plan.lake and self._parts:
+                outcomes = self._parts.commit_all(some)
             else:
-                counts[match.status.value] += 1
-                counts[f"{match.status.value}.level_{match.level}"] += 1
+                outcomes = [self._state.commit(match) for match in some]
+            for match, outcome in zip(some, outcomes, strict=True):
+                if outcome in (Committed.LOST, Committed.REFUSED):
+                    counts[outcome.value] += 1
+                else:
+                    counts[match.status.value] += 1
+                    counts[f"{match.status.value}.level_{match.level}"] += 1
         done = {"status": "done", "counts": dict(counts), "planned": len(plan.matches)}
         self._runs.put_shard(tenant_id, run_id, shard, done)
         return dict(counts)

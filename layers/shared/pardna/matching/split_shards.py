@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from itertools import groupby
@@ -24,7 +24,8 @@ from pardna.matching.rules import Rules
 from pardna.matching.shards import ShardPlan, name_duplicates, spoken_for_by, told_elsewhere
 from pardna.matching.splitting import Phase
 
-_CHUNK = 100
+#: Legs, or transactions, that the match state is asked about at once.
+_CHUNK = 2_000
 T = TypeVar("T")
 
 
@@ -41,9 +42,9 @@ class SplitShards:
         self._files = files
         self._lake = lake
 
-    def commit(self, match: Match) -> Committed:
+    def commit_all(self, matches: Sequence[Match]) -> list[Committed]:
         """See `PartsOfPairs`."""
-        return self._state.commit(match)
+        return self._state.commit_all(matches)
 
     def decide(
         self, tenant_id: str, run_id: str, defined: Mapping[str, Any], rules: Rules, on: date
@@ -76,10 +77,8 @@ class SplitShards:
             lake = frozenset()
         else:
             stand = [LakePart(*part) for part in defined["lake"]]
-            found = (x for part in stand for x in self._lake.legs(part))
-            legs = self._unknown(
-                tenant_id, (x for x in found if x.pair is pair and x.currency == currency)
-            )
+            found = (x for part in stand for x in self._lake.legs(part, pair, currency))
+            legs = self._unknown(tenant_id, found)
         body = to_bytes(applied(legs, rules), lake)
         self._files.put_once(rest_key(tenant_id, run_id, int(defined["shard"])), body)
         return ShardPlan((), (), len(legs), 0, {})
@@ -100,13 +99,9 @@ class SplitShards:
             by_transaction = groupby(self._lake.legs(part), key=lambda leg: leg.transaction_id)
             for chunk in _chunks(tuple(group) for _, group in by_transaction):
                 legs = [leg for group in chunk for leg in group]
-                known: dict[tuple[Pair, str], int] = {}
-                for some in _chunks(legs):
-                    ids = [(x.pair, x.transaction_id) for x in some]
-                    known |= self._state.versions(tenant_id, ids)
-                for group in chunk:
-                    if any((x.pair, x.transaction_id) not in known for x in group):
-                        self._state.record(group)
+                ids = [(x.pair, x.transaction_id) for x in legs]
+                known = self._state.versions(tenant_id, ids)
+                self._state.record_all([due for group in chunk if (due := _due(group, known))])
                 self._state.keep_references(
                     [x for x in legs if known.get((x.pair, x.transaction_id)) == x.version]
                 )
@@ -147,6 +142,14 @@ class SplitShards:
             frozenset(spoken_for),
             bool(filed.lake),
         )
+
+
+def _due(group: Sequence[Leg], known: Mapping[tuple[Pair, str], int]) -> Sequence[Leg]:
+    """What of a transaction is still to be recorded; with a leg that excludes others, all of it."""
+    new = [x for x in group if (x.pair, x.transaction_id) not in known]
+    same = all(known.get((x.pair, x.transaction_id), x.version) >= x.version for x in group)
+    alone = same and not any(x.exclusive for x in group)
+    return new if alone or not new else group
 
 
 def _chunks(items: Iterable[T]) -> Iterator[list[T]]:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from datetime import UTC
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
-from pardna.transactions.lake import COLUMNS, body_of
-from pardna.transactions.model import from_dict
+from pardna.transactions.lake import COLUMNS
+from pardna.transactions.model import (
+    Counterparty,
+    Kind,
+    Reference,
+    Side,
+    Strength,
+    Transaction,
+)
 from pardna.transactions.ports import Outcome, Recorded
 
 _NESTED = {
@@ -24,6 +34,7 @@ _FROM = {
     "counterparty_account": "counterparty.account",
     "refs": '"references"',
 }
+_SAME = tuple(f.name for f in fields(Transaction) if f.name in COLUMNS)
 _READ = {name: kind for name, kind in COLUMNS.items() if name not in _FROM} | _NESTED
 _SCHEMA = "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in _READ.items()) + "}"
 _SELECT = ", ".join(f"{_FROM.get(name, name)} AS {name}" for name in COLUMNS)
@@ -52,10 +63,29 @@ def to_parquet(rows: Iterable[tuple[str, int, str]]) -> bytes:
         return made.read_bytes()
 
 
-def from_parquet(path: Path) -> list[Recorded]:
-    """The transactions of a part in a local file, with the version that each had."""
+def from_parquet(path: Path, sides: Sequence[str] = (), currency: str = "") -> list[Recorded]:
+    """The transactions of a part in a local file, with the version that each had.
+
+    With `sides` or a `currency`, those only.
+    """
     with duckdb.connect() as connection:
-        found = connection.execute("SELECT * FROM read_parquet(?)", [str(path)])
+        found = connection.execute(
+            "SELECT * FROM read_parquet($path) WHERE ($sides = [] OR list_contains($sides, side))"
+            " AND ($currency = '' OR currency = $currency)",
+            {"path": str(path), "sides": list(sides), "currency": currency},
+        )
         names = [column[0] for column in found.description]
         rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
-    return [Recorded(from_dict(body_of(r)), r["version"], Outcome.UNCHANGED) for r in rows]
+    return [Recorded(_transaction(r), r["version"], Outcome.UNCHANGED) for r in rows]
+
+
+def _transaction(row: dict[str, Any]) -> Transaction:
+    """A row as `lake.body_of` and `from_dict` would have it, without times becoming texts between."""
+    plain = {name: row[name] for name in _SAME}
+    plain["side"], plain["kind"] = Side(row["side"]), Kind(row["kind"])
+    plain["occurred_at"] = row["occurred_at"].replace(tzinfo=UTC)
+    plain["counterparty"] = Counterparty(row["counterparty_name"], row["counterparty_account"])
+    plain["references"] = tuple(
+        Reference(r["type"], r["value"], Strength(r["strength"])) for r in row["refs"] or ()
+    )
+    return Transaction(**plain)
