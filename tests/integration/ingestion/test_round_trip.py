@@ -109,7 +109,7 @@ def paid(number: int) -> bytes:
         "metadata": {"contribution_id": f"con_rt{number}"},
         "latest_charge": f"ch_rt{number:04d}",
     }
-    return event("payment_intent.succeeded", intent)
+    return event("payment_intent.succeeded", intent, f"evt_rt{number}")
 
 
 def test_fifty_senders_at_once_lose_nothing_and_double_nothing(player: Player) -> None:

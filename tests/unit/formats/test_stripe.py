@@ -28,8 +28,8 @@ def settled() -> tuple[Records, dict[str, Any]]:
     return known, payout
 
 
-def event(kind: str, thing: dict[str, Any]) -> bytes:
-    body = {"id": "evt_1", "object": "event", "type": kind, "created": 1_795_262_401}
+def event(kind: str, thing: dict[str, Any], event_id: str = "evt_1") -> bytes:
+    body = {"id": event_id, "object": "event", "type": kind, "created": 1_795_262_401}
     return json.dumps(body | {"data": {"object": thing}}).encode()
 
 
