@@ -94,7 +94,7 @@ def test_the_same_rows_are_the_same_bytes() -> None:
     assert from_lines(to_lines([])) == []
 
 
-@pytest.mark.parametrize("data", [b"no gzip", gzip.compress(b"no row\n")])
+@pytest.mark.parametrize("data", [b"no gzip", gzip.compress(b"no row\n", mtime=0)])
 def test_what_is_no_part_is_refused(data: bytes) -> None:
     with pytest.raises(InvalidInput, match="rows of a part"):
         from_lines(data)
