@@ -17,6 +17,7 @@ from tests.template.test_settings import LAYER, Module, imports_of, module
 
 #: Calls of clients (boto3 and pynamodb), and the IAM actions that they take.
 ACTIONS = {
+    "batch_write_item": {"dynamodb:BatchWriteItem"},
     "get_item": {"dynamodb:GetItem"},
     "batch_get_item": {"dynamodb:BatchGetItem"},
     "put_item": {"dynamodb:PutItem"},
