@@ -69,6 +69,12 @@ PYNAMODB = {
     "batch_get": {"dynamodb:BatchGetItem"},
     "batch_write": {"dynamodb:BatchWriteItem"},
 }
+#: Methods of `Executions`, whose users may take the one without the other.
+EXECUTIONS = {
+    "start": {"states:StartExecution"},
+    "find": {"states:DescribeExecution"},
+    "stop": {"states:StopExecution"},
+}
 
 
 @cache
@@ -82,6 +88,7 @@ def actions_of(name: str) -> frozenset[str]:
         isinstance(n, ast.ImportFrom) and str(n.module).startswith("pynamodb")
         for n in ast.walk(tree)
     )
+    executions = ("pardna.runtime.stepfunctions", "Executions") in imports_of(tree).values()
     found: set[str] = set()
     for node in ast.walk(tree):
         word = node.attr if isinstance(node, ast.Attribute) else ""
@@ -89,6 +96,7 @@ def actions_of(name: str) -> frozenset[str]:
             word = node.value
         found |= ACTIONS.get(word, set()) | IN_TRANSACTIONS.get(word, set())
         found |= PYNAMODB.get(word, set()) if mapped else set()
+        found |= EXECUTIONS.get(word, set()) if executions else set()
     package = name.rpartition(".")[0]
     beside = {m for m, _ in imports_of(tree).values() if m.startswith(f"{package}.")} - {name}
     technology = name.rpartition(".")[2].split("_")[0]

@@ -1,50 +1,33 @@
-"""The reconciliation machine in Step Functions."""
+"""The machines of runs and of trials of rules in Step Functions."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 from typing import Any
 
 from pardna.matching.starting import Execution
+from pardna.runtime.stepfunctions import Executions
 
 
-class ReconciliationMachine:
-    """`starting.Machine`."""
+class RunsOnStepFunctions:
+    """`starting.StoppableMachine`, for reconciliations and for trials of rules."""
 
     def __init__(self, client: Any, machine_arn: str) -> None:
-        self._client = client
-        self._arn = machine_arn
+        self._executions = Executions(client, machine_arn, "matching.not_started")
 
     def start(self, name: str, text: str) -> bool:
         """See `Machine`."""
-        try:
-            self._client.start_execution(stateMachineArn=self._arn, name=name, input=text)
-        except self._client.exceptions.ExecutionAlreadyExists:
-            return False
-        return True
+        return self._executions.start(name, text)
 
     def look(self, name: str) -> Execution | None:
-        """See `Machine`."""
-        if not name:
-            return None
-        arn = self._execution(name)
-        try:
-            answer = self._client.describe_execution(executionArn=arn)
-        except self._client.exceptions.ExecutionDoesNotExist:
+        """See `Machine`. The run's id is known once the machine has ended."""
+        answer = self._executions.find(name) if name else None
+        if answer is None:
             return None
         output = json.loads(answer.get("output") or "{}")
         run_id = (output.get("plan") or {}).get("run_id", "") if isinstance(output, dict) else ""
         return Execution(str(answer["status"]).lower(), run_id)
 
     def stop(self, name: str) -> None:
-        """See `Machine`."""
-        gone = (
-            self._client.exceptions.ExecutionDoesNotExist,
-            self._client.exceptions.ValidationException,
-        )
-        with contextlib.suppress(*gone):
-            self._client.stop_execution(executionArn=self._execution(name))
-
-    def _execution(self, name: str) -> str:
-        return self._arn.replace(":stateMachine:", ":execution:") + f":{name}"
+        """See `StoppableMachine`."""
+        self._executions.stop(name)

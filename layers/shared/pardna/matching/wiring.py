@@ -36,8 +36,7 @@ if TYPE_CHECKING:
     from pardna.matching.s3 import S3RunFiles
     from pardna.matching.shards import MatchShard
     from pardna.matching.starting import ShowRuns, StartRuns
-    from pardna.matching.stepfunctions import ReconciliationMachine
-    from pardna.matching.stepfunctions_people import TrialsOnStepFunctions
+    from pardna.matching.stepfunctions import RunsOnStepFunctions
     from pardna.matching.summary import RunSummary
     from pardna.matching.unmatching import Unmatching
 
@@ -301,7 +300,7 @@ def _desk() -> DynamoDesk:
 @cache
 def _second_person() -> AskSecondPerson:
     from pardna.matching.decisions import AskSecondPerson
-    from pardna.matching.stepfunctions_people import DecisionsOnStepFunctions
+    from pardna.matching.stepfunctions_decisions import DecisionsOnStepFunctions
 
     arn = settings().need("matching_decision_machine_arn")
     machine = DecisionsOnStepFunctions(client("stepfunctions"), arn)
@@ -309,10 +308,10 @@ def _second_person() -> AskSecondPerson:
 
 
 @cache
-def _trials() -> TrialsOnStepFunctions:
-    from pardna.matching.stepfunctions_people import TrialsOnStepFunctions
+def _trials() -> RunsOnStepFunctions:
+    from pardna.matching.stepfunctions import RunsOnStepFunctions
 
-    return TrialsOnStepFunctions(client("stepfunctions"), settings().need("rule_trial_machine_arn"))
+    return RunsOnStepFunctions(client("stepfunctions"), settings().need("rule_trial_machine_arn"))
 
 
 @cache
@@ -353,12 +352,11 @@ def _files() -> S3RunFiles:
 
 
 @cache
-def _machine() -> ReconciliationMachine:
-    from pardna.matching.stepfunctions import ReconciliationMachine
+def _machine() -> RunsOnStepFunctions:
+    from pardna.matching.stepfunctions import RunsOnStepFunctions
 
-    return ReconciliationMachine(
-        client("stepfunctions"), settings().need("reconciliation_machine_arn")
-    )
+    arn = settings().need("reconciliation_machine_arn")
+    return RunsOnStepFunctions(client("stepfunctions"), arn)
 
 
 @cache
