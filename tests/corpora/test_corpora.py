@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pardna.reporting.csv_table import harmless
+from pardna.runtime.spreadsheets import harmless
 from tests.corpora import expectations
 from tests.corpora.containers import documents
 from tests.corpora.known import FOREIGN, KNOWN, REWRITTEN

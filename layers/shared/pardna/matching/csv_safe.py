@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pardna.runtime.spreadsheets import FORMULA_STARTS
+
 if TYPE_CHECKING:
     import duckdb
 
-_FORMULA = r"^ *[=+\-@\t\r\n＝＋－＠]"
+_STARTS = ", ".join(f"chr({ord(start)})" for start in FORMULA_STARTS)
 
 
 def harmless(con: duckdb.DuckDBPyConnection, query: str) -> str:
@@ -32,5 +34,6 @@ def _shown(name: str, kind: str) -> str:
     column = '"' + name.replace('"', '""') + '"'
     if kind != "VARCHAR":
         return column
-    risky = f"regexp_matches({column}, '{_FORMULA}')"
-    return f"CASE WHEN {risky} THEN chr(39) || {column} ELSE {column} END AS {column}"
+    clean = f"replace({column}, chr(0), '')"
+    risky = f"left(ltrim({clean}, ' '), 1) IN ({_STARTS})"
+    return f"CASE WHEN {risky} THEN chr(39) || {clean} ELSE {clean} END AS {column}"

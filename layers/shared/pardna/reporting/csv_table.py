@@ -14,13 +14,11 @@ from datetime import date, datetime
 from pardna.money.model import Money
 from pardna.reporting.model import RoundReport
 from pardna.runtime.clock import iso
+from pardna.runtime.spreadsheets import harmless
 
 COLUMNS = (
     "section", "id", "name", "kind", "status", "amount", "currency", "when", "reference", "explanation",
 )  # fmt: skip
-#: What Excel, LibreOffice and Google Sheets take for the start of a formula (OWASP, CSV injection).
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-
 Row = tuple[str, ...]
 
 
@@ -36,12 +34,6 @@ def render(report: RoundReport) -> bytes:
 
 
 _AMOUNT = COLUMNS.index("amount")
-
-
-def harmless(text: str) -> str:
-    """A cell that no spreadsheet runs: an apostrophe before what could start a formula."""
-    clean = text.replace("\x00", "")
-    return f"'{clean}" if clean.lstrip(" ").startswith(_FORMULA) else clean
 
 
 def _rows(report: RoundReport) -> Iterator[Row]:
