@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pardna.ledger.telling import tell
 from pardna.ledger.wiring import post_delivery
 from pardna.runtime.errors import PardnaError
-from pardna.runtime.observability import count, logger, observed
+from pardna.runtime.observability import logger, observed
 from pardna.transactions.lake import PartMessage
 
 
@@ -21,13 +22,5 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
             logger.info("Part not posted", error_code=error.code, message_id=record["messageId"])
             failed.append({"itemIdentifier": record["messageId"]})
             continue
-        logger.info(
-            "Part posted",
-            records_count=consumed.records,
-            new_count=consumed.new,
-            known_count=consumed.known,
-            poisoned_count=consumed.poisoned,
-        )
-        count("JournalsPosted", consumed.new)
-        count("RecordsPoisoned", consumed.poisoned)
+        tell("Part posted", consumed, "JournalsPosted")
     return {"batchItemFailures": failed}

@@ -10,8 +10,9 @@ from typing import Any
 
 from pardna.ledger.consume import texts_of
 from pardna.ledger.report import clearing_outcome
+from pardna.ledger.telling import tell
 from pardna.ledger.wiring import match_consumer
-from pardna.runtime.observability import count, logger, observed
+from pardna.runtime.observability import observed
 from pardna.runtime.queue import refuse_what_stays_poison
 
 
@@ -20,14 +21,6 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     if "Records" not in event:
         return clearing_outcome(match_consumer(), event)
     consumed = match_consumer().consume(texts_of(event))
-    logger.info(
-        "Matches posted",
-        records_count=consumed.records,
-        new_count=consumed.new,
-        known_count=consumed.known,
-        poisoned_count=consumed.poisoned,
-    )
-    count("ClearingPosted", consumed.new)
-    count("RecordsPoisoned", consumed.poisoned)
+    tell("Matches posted", consumed, "ClearingPosted")
     refuse_what_stays_poison(event, consumed.poisoned)
     return {"batchItemFailures": []}
