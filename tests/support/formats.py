@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pardna.formats.model import Origin
 
 BANK = Origin("kgn-one", "ncb", "a" * 64)
 STRIPE = Origin("kgn-one", "stripe", "a" * 64, "acct_1")
+
+#: A profile of a bank's CSV download, as somebody with an account there would write it.
+DOWNLOAD: dict[str, Any] = {
+    "name": "bank-download",
+    "currency": "JMD",
+    "amounts": {"debit": "Debit", "credit": "Credit", "balance": "Balance"},
+    "dates": {"occurred": "Date", "formats": ["%d/%m/%Y"], "zone": "America/Jamaica"},
+    "description_columns": ["Narrative"],
+    "references": [{"column": "Ref"}],
+}
 
 ENTRY = """<Ntry><Amt Ccy="JMD">{amount}</Amt>{sign}<Sts><Cd>BOOK</Cd></Sts>
 <BookgDt><Dt>2026-01-30</Dt></BookgDt><ValDt><Dt>2026-01-31</Dt></ValDt>

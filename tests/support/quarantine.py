@@ -22,6 +22,7 @@ from pardna.transactions.ports import Batch, Delivery
 from pardna.transactions.postgres import PostgresTransactionStore
 from tests.fakes.ingestion import CountingDrain, MemoryRawStore, MemorySources
 from tests.fakes.quality import MemoryRestriction
+from tests.support.formats import DOWNLOAD
 from tests.support.ingestion import TENANT, a_bank_source, a_receipt
 from tests.support.postgres import TestDatabase
 
@@ -34,12 +35,7 @@ Date,Narrative,Ref,Debit,Credit,Balance
 05/02/2026,Rent,NCB3,"1,000.00",,"4,850.00"
 """
 LAYOUT = {
-    "name": "bank-download",
-    "currency": "JMD",
-    "amounts": {"debit": "Debit", "credit": "Credit", "balance": "Balance"},
-    "dates": {"occurred": "Date", "formats": ["%d/%m/%Y"], "zone": "America/Jamaica"},
-    "description_columns": ["Narrative"],
-    "references": [{"column": "Ref"}],
+    **DOWNLOAD,
     "marked": [
         {"marker": "Account Number", "states": {"account": 2}},
         {"marker": "Opening Balance", "states": {"opening": 3}},

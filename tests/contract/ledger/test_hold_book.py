@@ -19,21 +19,14 @@ from pardna.ledger.model import (
     Refusal,
 )
 from pardna.ledger.ports import Books
-from pardna.ledger.postgres import PostgresBooks
-from tests.fakes.ledger import FakeBooks
 
 TENANT, WHO = "acme", "tester"
 CAPTURED, VOIDED, EXPIRED = HoldStatus.CAPTURED, HoldStatus.VOIDED, HoldStatus.EXPIRED
 
 
-@pytest.fixture(params=["memory", "postgres"])
-def books(request: pytest.FixtureRequest) -> Books:
-    found: Books
-    if request.param == "memory":
-        found = FakeBooks()
-    else:
-        found = PostgresBooks(request.getfixturevalue("database").session())
-    with found.open(TENANT, WHO) as book:
+@pytest.fixture
+def books(empty_books: Books) -> Books:
+    with empty_books.open(TENANT, WHO) as book:
         book.open_accounts(
             [
                 Account("cash", "JMD", AccountType.ASSET, minimum_minor=0),
@@ -43,7 +36,7 @@ def books(request: pytest.FixtureRequest) -> Books:
             ]
         )
         book.post([move("in", "cash", "free", 100)])
-    return found
+    return empty_books
 
 
 def move(key: str, debit: str, credit: str, amount: int) -> Journal:

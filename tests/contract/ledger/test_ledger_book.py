@@ -18,23 +18,14 @@ from pardna.ledger.model import (
     Status,
 )
 from pardna.ledger.ports import Books
-from pardna.ledger.postgres import PostgresBooks
 from pardna.runtime.errors import InvalidInput
-from tests.fakes.ledger import FakeBooks
 
 TENANT, WHO = "acme", "tester"
 
 
-@pytest.fixture(params=["memory", "postgres"])
-def books(request: pytest.FixtureRequest) -> Books:
-    if request.param == "memory":
-        return FakeBooks()
-    return PostgresBooks(request.getfixturevalue("database").session())
-
-
-@pytest.fixture(autouse=True)
-def _accounts(books: Books) -> None:
-    with books.open(TENANT, WHO) as book:
+@pytest.fixture
+def books(empty_books: Books) -> Books:
+    with empty_books.open(TENANT, WHO) as book:
         book.open_accounts(
             [
                 Account("cash", "JMD", AccountType.ASSET, minimum_minor=0),
@@ -44,6 +35,7 @@ def _accounts(books: Books) -> None:
                 Account("clearing:x:1", "JMD", AccountType.ASSET),
             ]
         )
+    return empty_books
 
 
 def move(

@@ -24,22 +24,15 @@ from pardna.ledger.model import (
     Status,
 )
 from pardna.ledger.ports import Books
-from pardna.ledger.postgres import PostgresBooks
-from tests.fakes.ledger import FakeBooks
 
 TENANT, WHO = "acme", "tester"
 HELD, AGAIN = HoldStatus.HELD, HoldStatus.ALREADY_HELD
 CAPTURED, VOIDED, EXPIRED = HoldStatus.CAPTURED, HoldStatus.VOIDED, HoldStatus.EXPIRED
 
 
-@pytest.fixture(params=["memory", "postgres"])
-def books(request: pytest.FixtureRequest) -> Books:
-    found: Books
-    if request.param == "memory":
-        found = FakeBooks()
-    else:
-        found = PostgresBooks(request.getfixturevalue("database").session())
-    with found.open(TENANT, WHO) as book:
+@pytest.fixture
+def books(empty_books: Books) -> Books:
+    with empty_books.open(TENANT, WHO) as book:
         book.open_accounts(
             [
                 # A debit-normal and a credit-normal account that may not fall below zero.
@@ -51,7 +44,7 @@ def books(request: pytest.FixtureRequest) -> Books:
             ]
         )
         assert book.post([_journal("in", "cash", "wallet", 100)])[0].stands
-    return found
+    return empty_books
 
 
 def _journal(key: str, debit: str, credit: str, amount: int) -> Journal:

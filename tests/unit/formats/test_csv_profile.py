@@ -15,7 +15,7 @@ from pardna.formats.profile import Amounts, Profile
 from pardna.money.model import Money, MoneyError
 from pardna.runtime.errors import UnreadableFile
 from pardna.transactions.model import Kind
-from tests.support.formats import BANK
+from tests.support.formats import BANK, DOWNLOAD
 
 STATEMENT = """Account Number,001-12345
 Opening Balance,,"1,000.00"
@@ -27,14 +27,9 @@ Total,2,,150.00,"5,000.00"
 
 
 def a_profile(**changes: Any) -> Profile:
-    """A profile for `STATEMENT`, as somebody with an account there would write it."""
+    """A profile for `STATEMENT`."""
     whole: dict[str, Any] = {
-        "name": "bank-download",
-        "currency": "JMD",
-        "amounts": {"debit": "Debit", "credit": "Credit", "balance": "Balance"},
-        "dates": {"occurred": "Date", "formats": ["%d/%m/%Y"], "zone": "America/Jamaica"},
-        "description_columns": ["Narrative"],
-        "references": [{"column": "Ref"}],
+        **DOWNLOAD,
         "marked": [
             {"marker": "Account Number", "states": {"account": 2}},
             {"marker": "Opening Balance", "states": {"opening": 3}},
