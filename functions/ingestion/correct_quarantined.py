@@ -6,7 +6,7 @@ What changes money is proposed by one person and confirmed by another, here too.
 from __future__ import annotations
 
 from pardna.identity.wiring import access
-from pardna.ingestion import wiring
+from pardna.ingestion import quality_wiring as wiring
 from pardna.ingestion.quality_requests import NewDecision
 from pardna.runtime.http import Request, Response, api, respond
 

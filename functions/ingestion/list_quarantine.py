@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pardna.identity.wiring import access
-from pardna.ingestion import wiring
+from pardna.ingestion import quality_wiring as wiring
 from pardna.runtime.http import Request, Response, api, respond
 
 

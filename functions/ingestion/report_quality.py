@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pardna.ingestion import wiring
+from pardna.ingestion import quality_wiring as wiring
 from pardna.runtime.observability import correlation_id, observed
 
 

@@ -57,7 +57,7 @@ def deployed(
 def _forget() -> None:
     """Empty the caches of settings, clients and composition roots."""
     for name, module in list(sys.modules.items()):
-        if name.startswith("pardna.") and name.endswith((".wiring", ".settings", ".clients")):
+        if name.startswith("pardna.") and name.endswith(("wiring", ".settings", ".clients")):
             for value in list(vars(module).values()):
                 if hasattr(value, "cache_clear"):
                     value.cache_clear()

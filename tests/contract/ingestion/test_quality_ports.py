@@ -18,9 +18,9 @@ from pardna.ingestion.profiles_dynamodb import DynamoProfileShelf
 from pardna.ingestion.quality_daily_postgres import PostgresQualityFacts
 from pardna.ingestion.quality_history import Facts
 from pardna.ingestion.quality_postgres import PostgresSourceHistory
-from pardna.ingestion.s3_reports import S3ReportShelf
 from pardna.ingestion.s3_restriction import S3RawRestriction
 from pardna.runtime.errors import Conflict, Unavailable
+from pardna.runtime.s3_shelf import S3Shelf
 from pardna.transactions.ports import Batch, Delivery, DeliveryStatus, StatementRecord
 from pardna.transactions.postgres import PostgresTransactionStore
 from tests.fakes.quality import MemoryHistory
@@ -171,10 +171,10 @@ def test_a_raw_object_is_closed_once_and_for_all() -> None:
 def test_the_same_report_writes_nothing() -> None:
     client = boto3.client("s3")
     with pytest.raises(Unavailable):
-        S3ReportShelf(client, "packs").put("k", b"1", "text/html")
+        S3Shelf(client, "packs").put("k", b"1", "text/html")
     client.create_bucket(Bucket="packs")
     client.put_bucket_versioning(Bucket="packs", VersioningConfiguration={"Status": "Enabled"})
-    shelf = S3ReportShelf(client, "packs")
+    shelf = S3Shelf(client, "packs")
     for body in (b"1", b"1", b"2"):
         shelf.put("k", body, "text/html")
     assert len(client.list_object_versions(Bucket="packs")["Versions"]) == 2

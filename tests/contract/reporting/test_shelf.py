@@ -12,8 +12,8 @@ from moto import mock_aws
 
 from pardna.reporting.links import ReportLinks, round_number
 from pardna.reporting.ports import Shelf
-from pardna.reporting.s3 import S3Shelf
 from pardna.runtime.errors import InvalidInput, NotFound
+from pardna.runtime.s3_shelf import S3Shelf
 from tests.fakes.shelf import MemoryShelf
 
 BUCKET = "packs"

@@ -18,7 +18,7 @@ from functions.ingestion import normalise_object, register_source
 from functions.webhooks import capture_webhook
 from pardna.database.session import Database
 from pardna.identity import wiring as identity
-from pardna.ingestion import wiring
+from pardna.ingestion import quality_wiring, store_wiring, wiring
 from pardna.outbox import wiring as outbox
 from pardna.payments import wiring as payments
 from pardna.runtime import clients
@@ -109,7 +109,7 @@ def deployed(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterato
     """Everything that stands before a first webhook: a tenant, its admin, its secrets."""
     caches = [
         f
-        for module in (wiring, outbox, identity, payments)
+        for module in (wiring, store_wiring, quality_wiring, outbox, identity, payments)
         for f in vars(module).values()
         if hasattr(f, "cache_clear")
     ] + [settings, clients.client]

@@ -17,7 +17,7 @@ from functions.ingestion import normalise_object, record_part, stage_delivery
 from functions.ledger import post_delivery
 from pardna.database import migrate
 from pardna.database.session import Database
-from pardna.ingestion import source_wiring, wiring
+from pardna.ingestion import source_wiring, store_wiring, wiring
 from pardna.ingestion.model import Receipt
 from pardna.ledger import wiring as ledger
 from pardna.outbox import wiring as outbox
@@ -70,7 +70,7 @@ class Bulk:
 
     def keep(self, data: bytes, source_id: str = "stripe") -> str:
         receipt = Receipt(source_id, "sftp", "report.csv", datetime.now(UTC))
-        kept = wiring.raw_store().put_named(TENANT, data, receipt)
+        kept = store_wiring.raw_store().put_named(TENANT, data, receipt)
         return f"raw/{TENANT}/{kept.raw_sha256}"
 
     def bring(self, data: bytes) -> str:

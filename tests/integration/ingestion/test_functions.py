@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from local.psp import report
-from pardna.ingestion import wiring
+from pardna.ingestion import store_wiring, wiring
 from pardna.ingestion.model import Receipt
 from tests.integration.ingestion.conftest import BANK, STRIPE, Deployed
 from tests.support.formats import a_camt053, an_entry
@@ -36,7 +36,7 @@ PAID = event("payment_intent.succeeded", INTENT)
 def keep(data: bytes, source_id: str, name: str, channel: str = "sftp") -> None:
     """As a pull or a poll keeps it."""
     receipt = Receipt(source_id, channel, name, datetime.now(UTC))
-    wiring.raw_store().put_named(TENANT, data, receipt)
+    store_wiring.raw_store().put_named(TENANT, data, receipt)
 
 
 def test_a_signed_webhook_becomes_one_transaction_however_often_it_comes(

@@ -25,8 +25,9 @@ from functions.ingestion import (
     rotate_secret,
     show_source,
 )
-from pardna.ingestion import source_wiring, wiring
+from pardna.ingestion import source_wiring, store_wiring, wiring
 from pardna.ingestion.model import Receipt
+from pardna.runtime.paging import encode_cursor
 from tests.integration.ingestion.conftest import ADMIN, BANK, STRIPE, Deployed, close_databases
 from tests.support.formats import a_camt053, an_entry
 from tests.support.handlers import Context, a_request
@@ -155,7 +156,7 @@ def test_a_secret_is_rotated_and_both_are_valid_until_its_end(desk: Desk) -> Non
     assert timedelta(minutes=59) < until - before < timedelta(minutes=61)
     again = desk.call(rotate_secret, body, source_id="stripe")[1]
     assert datetime.fromisoformat(again["previous_valid_until"]) == until
-    wiring.secrets.cache_clear()
+    store_wiring.secrets.cache_clear()
     wiring.capture_webhook.cache_clear()
     for number, secret in enumerate((SECRET, "whsec_the_next_one"), 2):
         sent = paid(f"evt_{number}")
@@ -191,7 +192,7 @@ def test_deliveries_are_listed_in_pages_by_source_and_status(desk: Desk) -> None
     desk.deployed.webhook(b"not an event", as_base64=True)
     broken = a_camt053(an_entry(reference="NO"), closing="1.00")
     receipt = Receipt("ncb", "sftp", "bad.xml", datetime.now(UTC))
-    wiring.raw_store().put_named(TENANT, broken, receipt)
+    store_wiring.raw_store().put_named(TENANT, broken, receipt)
     assert desk.deployed.normalise() == []
     seen: list[Any] = []
     query = {"limit": "2"}
@@ -250,12 +251,20 @@ def test_what_waits_to_be_normalised_is_pending(desk: Desk) -> None:
         {"cursor": base64.b64encode(b"[]").decode()},
         {"cursor": base64.b64encode(b'["2026-01-01", "a", "b", "c"]').decode()},
         {"cursor": base64.b64encode(b'["2026-01-01T00:00:00Z", "a", "b", "\\u0000"]').decode()},
-        {"status": "pending", "cursor": base64.b64encode(b"raw/kgn-two/x").decode()},
+        {"cursor": encode_cursor("2026-01-01T00:00:00+00:00", "a", "b")},
+        {"cursor": encode_cursor("2026-01-01T00:00:00", "a", "b", "c")},
+        {"cursor": encode_cursor("2026-01-01T00:00:00+00:00", "a", "b", "\ud800")},
+        {"status": "pending", "cursor": encode_cursor("raw/kgn-two/x")},
+        {"status": "pending", "cursor": encode_cursor(f"raw/kgn-two/{'a' * 64}")},
+        {"status": "pending", "cursor": encode_cursor("2026-01-01T00:00:00", "a", "b", "c")},
     ],
 )
 def test_a_question_that_makes_no_sense_is_refused(desk: Desk, query: dict[str, str]) -> None:
     status, answer = desk.call(list_deliveries, query=query)
-    assert (status, answer["code"].split(".")[0]) == (400, "deliveries")
+    assert (status, answer["code"].split(".")[0]) == (
+        400,
+        "request" if "cursor" in query else "deliveries",
+    )
 
 
 def test_a_replay_has_the_same_effect_once_and_reads_what_could_not_be_read(desk: Desk) -> None:
@@ -263,7 +272,7 @@ def test_a_replay_has_the_same_effect_once_and_reads_what_could_not_be_read(desk
     desk.deployed.register(BANK | {"format": "mt940"})  # wrong: the file is a camt.053
     desk.deployed.webhook(paid("evt_1"))
     receipt = Receipt("ncb", "sftp", "a.xml", datetime.now(UTC))
-    kept = wiring.raw_store().put_named(TENANT, a_camt053(an_entry()), receipt)
+    kept = store_wiring.raw_store().put_named(TENANT, a_camt053(an_entry()), receipt)
     assert desk.deployed.normalise() == []
     once = desk.deployed.rows("SELECT external_id, version FROM platform.transactions")
     assert len(once) == 1

@@ -149,11 +149,13 @@ class Shelf:
         self.kept: dict[str, bytes] = {}
         self.fail_next = 0
 
-    def put(self, key: str, body: bytes, content_type: str) -> None:
+    def put(self, key: str, body: bytes, content_type: str) -> bool:
         if self.fail_next:
             self.fail_next -= 1
             raise Unavailable("packs.unavailable", "told to fail")
+        is_new = self.kept.get(key) != body
         self.kept[key] = body
+        return is_new
 
 
 class Outbox:

@@ -8,9 +8,6 @@ it has the same effect once, however often.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +26,7 @@ from pardna.runtime.clock import Clock, iso
 from pardna.runtime.errors import InvalidInput
 from pardna.runtime.events import DELIVERY_REPLAY_REQUESTED, Envelope
 from pardna.runtime.observability import count, logger
+from pardna.runtime.paging import decode_cursor, encode_cursor
 from pardna.transactions.ports import Delivery, DeliveryStatus
 
 #: Bytes that wait, or failed, to be normalised: they have no row yet.
@@ -53,7 +51,7 @@ class ListDeliveries:
         """``{"deliveries": [...], "next": cursor or None}``.
 
         A page of pending ones may be empty and name a next one. Raises InvalidInput
-        ``deliveries.status``, ``deliveries.cursor``, ``deliveries.limit``, Unavailable.
+        ``deliveries.status``, ``deliveries.limit``, ``request.cursor``, Unavailable.
         """
         if status and status not in STATUSES:
             raise InvalidInput("deliveries.status", f"one of {', '.join(STATUSES)}")
@@ -74,7 +72,7 @@ class ListDeliveries:
 
     def _pending(self, tenant_id: str, source_id: str, cursor: str) -> dict[str, Any]:
         """What of one page of raw objects has no delivery."""
-        after = _text(cursor)
+        after = _after(cursor)
         keys, more = self.raw.page(tenant_id, after, RAW_PAGE)
         missing = self.shelf.undelivered(tenant_id, [k.raw_sha256 for k in keys])
         found = []
@@ -93,7 +91,7 @@ class ListDeliveries:
                         "status": PENDING,
                     }
                 )
-        return {"deliveries": found, "next": _packed(str(keys[-1])) if more else None}
+        return {"deliveries": found, "next": encode_cursor(str(keys[-1])) if more else None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,34 +173,32 @@ def _shown(d: Delivery) -> dict[str, Any]:
 
 def _cursor(last: Delivery) -> str:
     # To the microsecond: two deliveries of one millisecond must not hide each other.
-    return _packed(
-        json.dumps([last.received_at.isoformat(), last.source_id, last.raw_sha256, last.name])
-    )
+    return encode_cursor(last.received_at.isoformat(), last.source_id, last.raw_sha256, last.name)
 
 
 def _place(cursor: str) -> DeliveryPlace | None:
-    if not cursor:
+    parts = decode_cursor(cursor, str, str, str, str)
+    if parts is None:
         return None
+    received_at, source_id, raw_sha256, name = map(str, parts)
     try:
-        received_at, source_id, raw_sha256, name = json.loads(_text(cursor))
-        place = DeliveryPlace(
-            datetime.fromisoformat(received_at), str(source_id), str(raw_sha256), str(name)
-        )
-        text = "".join((place.source_id, place.raw_sha256, place.name))
-        text.encode()  # half a surrogate pair is a ValueError
-        if place.received_at.tzinfo is None or "\x00" in text:
+        (source_id + raw_sha256 + name).encode()  # half a surrogate pair is a ValueError
+        place = DeliveryPlace(datetime.fromisoformat(received_at), source_id, raw_sha256, name)
+        if place.received_at.tzinfo is None:
             raise ValueError("not a place of ours")
-    except (ValueError, TypeError):
-        raise InvalidInput("deliveries.cursor", "not a cursor of this list") from None
+    except ValueError:
+        raise _not_ours() from None
     return place
 
 
-def _packed(text: str) -> str:
-    return base64.urlsafe_b64encode(text.encode()).decode()
-
-
-def _text(cursor: str) -> str:
+def _after(cursor: str) -> str:
+    """The raw object after which a page of pending ones begins."""
+    parts = decode_cursor(cursor, str)
     try:
-        return base64.b64decode(cursor, altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError):
-        raise InvalidInput("deliveries.cursor", "not a cursor of this list") from None
+        return "" if parts is None else str(RawKey.parse(str(parts[0])))
+    except InvalidInput:
+        raise _not_ours() from None
+
+
+def _not_ours() -> InvalidInput:
+    return InvalidInput("request.cursor", "not a cursor of this list; ask again without it")

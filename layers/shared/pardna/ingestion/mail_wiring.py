@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 
 from pardna.ingestion.retry import Retry
+from pardna.ingestion.store_wiring import raw_store, secrets, sources
 from pardna.ingestion.take_mail import FetchMail, ReceiveMail, TakeMail
-from pardna.ingestion.wiring import raw_store, secrets, sources
 from pardna.runtime.clients import client
 from pardna.runtime.clock import utc_now
 from pardna.runtime.settings import settings

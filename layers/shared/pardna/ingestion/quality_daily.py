@@ -40,8 +40,8 @@ class QualityFacts(Protocol):
 class ReportShelf(Protocol):
     """Where reports are kept."""
 
-    def put(self, key: str, body: bytes, content_type: str) -> None:
-        """Save a report; the same again writes nothing. Raises Unavailable."""
+    def put(self, key: str, body: bytes, content_type: str) -> bool:
+        """Save a report; False, and nothing is written, for the same again. Raises Unavailable."""
         ...
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pardna.ingestion.model import Captured, RawKey, Receipt
 from pardna.ingestion.ports import StoredPart
 from pardna.ingestion.s3 import S3RawStore, metadata_of
+from pardna.ingestion.s3_answers import arrivals_answers
 from pardna.runtime.errors import NotFound, Unavailable
 
 #: What is small enough to be read and written whole. S3 joins parts of 5 MB or more.
@@ -26,7 +27,6 @@ _SMALL = 8 * 1024 * 1024
 #: Bytes that S3 copies in one request; it takes up to 5 GB, and answers large ones late.
 _COPIED = 128 * 1024 * 1024
 _BLOCK = 1024 * 1024
-_MISSING = frozenset({"NoSuchKey", "404", "NotFound", "PreconditionFailed", "412"})
 _EXISTS = frozenset({"PreconditionFailed", "412"})
 _RACING = frozenset({"ConditionalRequestConflict", "409"})
 _NUMBER = re.compile(r".*/(\d{5})")
@@ -145,15 +145,5 @@ def _sources(bucket: str, parts: Sequence[StoredPart]) -> Iterator[Mapping[str, 
             }
 
 
-@contextmanager
-def _answers() -> Iterator[None]:
-    try:
-        yield
-    except ClientError as error:
-        if error.response.get("Error", {}).get("Code", "") in _MISSING:
-            raise NotFound(
-                "arrival.not_found", "there are no such bytes, or others by now"
-            ) from None
-        raise Unavailable("arrivals.unavailable", "the arrivals bucket refused") from error
-    except (BotoCoreError, OSError) as error:
-        raise Unavailable("arrivals.unavailable", "the arrivals bucket did not answer") from error
+def _answers() -> AbstractContextManager[None]:
+    return arrivals_answers("arrival.not_found", "there are no such bytes, or others by now")

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from pardna.runtime.errors import NotFound, TooLarge, Unavailable
-
-_MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
+from pardna.ingestion.s3_answers import arrivals_answers
+from pardna.runtime.errors import TooLarge
 
 
 class S3MailShelf:
@@ -39,13 +35,5 @@ class S3MailShelf:
             self._client.delete_object(Bucket=self._bucket, Key=key)
 
 
-@contextmanager
-def _answers() -> Iterator[None]:
-    try:
-        yield
-    except ClientError as error:
-        if error.response.get("Error", {}).get("Code", "") in _MISSING:
-            raise NotFound("mail.not_found", "there is no such mail") from None
-        raise Unavailable("arrivals.unavailable", "the arrivals bucket refused") from error
-    except (BotoCoreError, OSError) as error:
-        raise Unavailable("arrivals.unavailable", "the arrivals bucket did not answer") from error
+def _answers() -> AbstractContextManager[None]:
+    return arrivals_answers("mail.not_found", "there is no such mail")

@@ -25,7 +25,7 @@ class S3RawPages:
         """See `RawPages`."""
         prefix = f"raw/{tenant_id}/"
         if after and not after.startswith(prefix):
-            raise InvalidInput("deliveries.cursor", "not a cursor of this list")
+            raise InvalidInput("request.cursor", "not a cursor of this list")
         try:
             answer = self._client.list_objects_v2(
                 Bucket=self._bucket, Prefix=prefix, StartAfter=after, MaxKeys=limit

@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pardna.ingestion.model import SourceProfile
-from pardna.ingestion.wiring import sources
+from pardna.ingestion.store_wiring import sources
 from pardna.runtime.clients import client
 from pardna.runtime.clock import iso, utc_now
 from pardna.runtime.errors import InvalidInput

@@ -6,8 +6,8 @@ import secrets
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from pardna.ingestion.store_wiring import arrivals, sources
 from pardna.ingestion.upload import ReceiveUpload, ShowUpload, StartUpload
-from pardna.ingestion.wiring import arrivals, sources
 from pardna.runtime.clients import client
 from pardna.runtime.clock import iso, utc_now
 from pardna.runtime.settings import settings

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pardna.ingestion.capture import CaptureWebhook
 from pardna.ingestion.model import SourceProfile
-from pardna.ingestion.ports import RawStore, RenewableSecrets, Sources
 from pardna.ingestion.retry import Retry
+from pardna.ingestion.store_wiring import arrivals, raw_store, secrets, sources
 from pardna.runtime.clients import client
 from pardna.runtime.clock import utc_now
 from pardna.runtime.settings import settings
@@ -19,15 +19,8 @@ if TYPE_CHECKING:
     from pardna.ingestion.bulk import RecordPart
     from pardna.ingestion.normalise import NormaliseObject, SweepRaw
     from pardna.ingestion.poll import PollProvider
-    from pardna.ingestion.profiles import Profiles
     from pardna.ingestion.pull import PullFiles
-    from pardna.ingestion.quality_daily import ReportQuality
-    from pardna.ingestion.quality_gate import QualityGate
-    from pardna.ingestion.quality_requests import NewDecision
-    from pardna.ingestion.quarantine import Quarantine
-    from pardna.ingestion.quarantine_postgres import PostgresQuarantine
     from pardna.ingestion.requests import NewSource
-    from pardna.ingestion.s3_arrivals import S3Arrivals
     from pardna.ingestion.signatures import Verify, Webhook
     from pardna.ingestion.webhook_rules import WebhookRules
     from pardna.transactions.bulk import BulkStore, PartFiles
@@ -54,39 +47,6 @@ def _paypal() -> Verify:
     from pardna.ingestion import signatures_paypal as paypal
 
     return paypal.PayPalSignatures(paypal.fetch_certificate, paypal.public_roots)
-
-
-@cache
-def sources() -> Sources:
-    """The profiles of sources."""
-    from pardna.ingestion.dynamodb import DynamoSources
-
-    return DynamoSources(client("dynamodb"), settings().need("directory_table"))
-
-
-@cache
-def secrets() -> RenewableSecrets:
-    """Parts of secrets."""
-    from pardna.runtime.secrets import Secrets
-
-    return Secrets(client("secretsmanager"))
-
-
-@cache
-def raw_store() -> RawStore:
-    """Every byte received."""
-    from pardna.ingestion.s3 import S3RawStore
-
-    return S3RawStore(client("s3"), settings().need("raw_bucket"))
-
-
-@cache
-def arrivals() -> S3Arrivals:
-    """Bytes that are not whole, or not judged, yet."""
-    from pardna.ingestion.s3_arrivals import S3Arrivals
-
-    bucket = settings().need("arrivals_bucket")
-    return S3Arrivals(client("s3"), bucket, settings().need("raw_bucket"))
 
 
 @cache
@@ -133,6 +93,7 @@ def stage_delivery() -> NormaliseObject:
     from pardna.ingestion.answers import HandedOver
     from pardna.ingestion.bulk import StageDelivery
     from pardna.ingestion.normalise import NormaliseObject
+    from pardna.ingestion.quality_wiring import quality_gate
     from pardna.outbox.wiring import drainer
     from pardna.transactions.postgres import PostgresTransactionStore
 
@@ -143,43 +104,8 @@ def stage_delivery() -> NormaliseObject:
         HandedOver(_tell_payments),
         drainer(),
         StageDelivery(_parts(), _bulk_store(), drainer()),
-        gate=_quality_gate(),
+        gate=quality_gate(),
     )
-
-
-@cache
-def _quality_gate() -> QualityGate:
-    from pardna.database.session import from_settings
-    from pardna.ingestion.quality_gate import QualityGate
-    from pardna.ingestion.quality_postgres import PostgresSourceHistory
-    from pardna.ingestion.s3_restriction import S3RawRestriction
-    from pardna.transactions.postgres import PostgresTransactionStore
-
-    database = from_settings(settings())
-    return QualityGate(
-        PostgresTransactionStore(database),
-        PostgresSourceHistory(database),
-        S3RawRestriction(client("s3"), settings().need("raw_bucket")),
-    )
-
-
-@cache
-def quarantine() -> Quarantine:
-    """In the database's network: PostgreSQL, object store, DynamoDB."""
-    from pardna.ingestion.quarantine import Quarantine
-    from pardna.outbox.wiring import drainer
-
-    book = quarantine_list()
-    return Quarantine(book, book, book, raw_store(), sources(), _quality_gate(), drainer())
-
-
-@cache
-def quarantine_list() -> PostgresQuarantine:
-    """In the database's network."""
-    from pardna.database.session import from_settings
-    from pardna.ingestion.quarantine_postgres import PostgresQuarantine
-
-    return PostgresQuarantine(from_settings(settings()))
 
 
 @cache
@@ -243,6 +169,8 @@ def sweep_raw() -> SweepRaw:
 
 def register_source(tenant_id: str, body: NewSource) -> SourceProfile:
     """Write a source's profile down. Raises NotFound for a saved profile that is not there."""
+    from pardna.ingestion.quality_wiring import profiles
+
     named = body.profile
     saved = None if named is None else profiles().get(tenant_id, named.name, named.version)
     profile = body.to_profile(tenant_id, settings().pardna_stage, saved)
@@ -262,60 +190,3 @@ def _tell_payments(
         for message_id, status, end_to_end_id, reason in said
     ]
     payment_statuses().apply(tenant_id, statuses, correlation_id)
-
-
-def quarantine_page(tenant_id: str, query: Mapping[str, str]) -> dict[str, Any]:
-    """A page of what was put aside, as a query chooses."""
-    from pardna.ingestion.quality_requests import filter_of, page_report
-    from pardna.runtime.paging import page_size
-
-    most = page_size(query)
-    return page_report(quarantine_list().page(tenant_id, filter_of(query), most + 1), most)
-
-
-def decide_quarantined(
-    tenant_id: str, principal: str, quarantine_id: str, asked: NewDecision, cause: str
-) -> dict[str, Any]:
-    """Decide, confirm or withdraw; what came of it."""
-    from pardna.ingestion.quality_requests import decision_report
-
-    if asked.action == "confirm":
-        done = quarantine().confirm(tenant_id, principal, asked.decision_id, cause)
-    elif asked.action == "withdraw":
-        done = quarantine().withdraw(tenant_id, principal, asked.decision_id)
-    else:
-        done = quarantine().decide(tenant_id, principal, asked.to_asked(quarantine_id), cause)
-    return decision_report(done)
-
-
-@cache
-def profiles() -> Profiles:
-    """Outside the database's network: the directory."""
-    from pardna.ingestion.profiles import Profiles
-    from pardna.ingestion.profiles_dynamodb import DynamoProfileShelf
-
-    shelf = DynamoProfileShelf(client("dynamodb"), settings().need("directory_table"))
-    return Profiles(shelf, utc_now)
-
-
-@cache
-def report_quality() -> ReportQuality:
-    """In the database's network: PostgreSQL, object store, DynamoDB. Its alert leaves by the outbox."""
-    from pardna.database.session import from_settings
-    from pardna.ingestion.quality_daily import ReportQuality
-    from pardna.ingestion.quality_daily_postgres import PostgresQualityFacts
-    from pardna.ingestion.s3_reports import S3ReportShelf
-    from pardna.outbox.dynamodb import DynamoTenants
-    from pardna.outbox.postgres import PostgresOutbox
-    from pardna.outbox.wiring import drainer
-
-    database = from_settings(settings())
-    return ReportQuality(
-        PostgresQualityFacts(database),
-        sources(),
-        S3ReportShelf(client("s3"), settings().need("packs_bucket")),
-        PostgresOutbox(database),
-        drainer(),
-        DynamoTenants(client("dynamodb"), settings().need("directory_table")),
-        utc_now,
-    )

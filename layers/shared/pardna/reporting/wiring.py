@@ -44,7 +44,7 @@ def links() -> ReportLinks:
 
 @cache
 def _shelf() -> Shelf:
-    from pardna.reporting.s3 import S3Shelf
     from pardna.runtime.clients import client
+    from pardna.runtime.s3_shelf import S3Shelf
 
     return S3Shelf(client("s3"), settings().need("packs_bucket"))
