@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields, replace
+import copy
+import hashlib
+import json
+import pickle
+from dataclasses import FrozenInstanceError, asdict, fields, replace
 from functools import reduce
 from itertools import permutations
 from uuid import UUID
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from pardna.runtime.errors import InvalidInput
 from pardna.transactions.model import (
+    Counterparty,
     Kind,
+    Reference,
     Side,
+    Strength,
     Transaction,
+    canonical,
     from_dict,
     merge,
     to_dict,
@@ -121,3 +130,35 @@ def test_every_field_is_in_the_plain_form(transaction: Transaction) -> None:
     automatic = asdict(transaction)
     for name in ("tenant_id", "amount_minor", "gross_minor", "counterparty", "batch_id", "account"):
         assert plain[name] == automatic[name]
+
+
+@given(reports(), st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
+def test_what_stores_take_is_what_json_makes_of_it(transaction: Transaction, text: str) -> None:
+    odd = replace(
+        transaction,
+        description=text[:400],
+        raw_position=text,
+        counterparty=Counterparty(text[:20], text[:20]),
+        references=(*transaction.references, Reference(text[:9], text[:99], Strength.STRONG)),
+    )
+    for one in (transaction, odd):
+        body, digest = canonical(one)
+        plain = to_dict(one)
+        assert body == json.dumps(plain, ensure_ascii=False)
+        del plain["raw_sha256"], plain["raw_position"]
+        content = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        assert digest == one.content_hash == hashlib.sha256(content.encode()).hexdigest()
+
+
+@given(reports())
+def test_what_is_made_stays_as_it_is(transaction: Transaction) -> None:
+    reference = Reference("charge", "ch_1")
+    for one, name in ((transaction, "amount_minor"), (reference, "value")):
+        assert type(one) in (Transaction, Reference)
+        with pytest.raises(FrozenInstanceError):
+            setattr(one, name, 5)
+        with pytest.raises(FrozenInstanceError):
+            delattr(one, name)
+        assert pickle.loads(pickle.dumps(one)) == copy.deepcopy(one) == one
+    assert replace(transaction) == transaction
+    assert hash(replace(transaction)) == hash(transaction)

@@ -14,6 +14,7 @@ from pardna.transactions.model import REFERENCES_MAX, TEXT_MAX, Reference, Stren
 _NO_REFERENCE = frozenset(
     {"", "NONREF", "NOREF", "NOTPROVIDED", "NOT PROVIDED", "NONE", "UNKNOWN", "N/A", "NA", "0", "-"}
 )
+_NO_BEGINNING = frozenset({c for word in _NO_REFERENCE for c in (word[:1], word[:1].lower())})
 # The reference that a member is given: PDN-7K3Q-R01-04. People drop hyphens and capitals.
 _PAYMENT_REFERENCE = re.compile(
     r"(?<![0-9A-Za-z])PDN[\s/.-]?([0-9A-Z]{4})[\s/.-]?R(\d{2})[\s/.-]?(\d{2})(?![0-9A-Za-z])",
@@ -42,8 +43,10 @@ def clean(text: str | None, length: int = TEXT_MAX) -> str:
 def given(text: str | None) -> str:
     """A reference, or nothing when the bank wrote that there is none."""
     value = clean(text, 200)
-    # The longest of them has fourteen characters.
-    return "" if len(value) < 15 and value.upper() in _NO_REFERENCE else value
+    # None of them is longer, or begins otherwise.
+    if len(value) < 15 and value[:1] in _NO_BEGINNING and value.upper() in _NO_REFERENCE:
+        return ""
+    return value
 
 
 def found_in(text: str, *, wrapped: str = "") -> set[Reference]:
@@ -53,26 +56,37 @@ def found_in(text: str, *, wrapped: str = "") -> set[Reference]:
     lines in the middle of a word.
     """
     found = set[Reference]()
-    for candidate in (text,) if wrapped in ("", text) else (text, wrapped):
-        capitals = candidate.upper()
-        if len(capitals) == len(candidate):
-            payments = _from(_PAYMENT_REFERENCE, candidate, capitals, "PDN")
+    _find(text, found)
+    if wrapped and wrapped != text:
+        _find(wrapped, found)
+    return found
+
+
+def _find(text: str, found: set[Reference]) -> None:
+    """Add what is found. Most texts hold no beginning of either, which `in` sees at once."""
+    capitals = text.upper()
+    if "PDN" in capitals:
+        if len(capitals) == len(text):
+            payments = _from(_PAYMENT_REFERENCE, text, capitals, "PDN")
         else:  # a letter became two (ß), so that places differ
-            payments = _PAYMENT_REFERENCE.finditer(candidate)
+            payments = _PAYMENT_REFERENCE.finditer(text)
         for match in payments:
             hand, round_number, member = match.groups()
             named = f"PDN-{hand}-R{round_number}-{member}".upper()
             found.add(Reference("payment_reference", named, _WEAK))
-        for beginning in ("po_", "STR", "PO"):
-            for match in _from(_PAYOUT, candidate, candidate, beginning):
+    for beginning in _PAYOUT_BEGINNINGS:
+        if beginning in text:
+            for match in _from(_PAYOUT, text, text, beginning):
                 found.add(Reference("payout", match.group(1), _WEAK))
-    return found
+
+
+_PAYOUT_BEGINNINGS = ("po_", "STR", "PO")
 
 
 def _from(
     pattern: re.Pattern[str], text: str, searched: str, beginning: str
 ) -> Iterator[re.Match[str]]:
-    """Matches of a pattern that begins so. Most texts have none, which `find` sees at once."""
+    """Matches of a pattern that begins so."""
     at = searched.find(beginning)
     while at >= 0:
         match = pattern.match(text, at)
@@ -90,7 +104,9 @@ def references(pairs: Iterable[tuple[str, str | None, Strength]]) -> set[Referen
 
 def sorted_references(found: Iterable[Reference]) -> tuple[Reference, ...]:
     """As a transaction carries them: distinct, in order, strong ones first when there are too many."""
-    distinct = in_order(set(found))
+    distinct = list(set(found))
+    if len(distinct) > 1:
+        distinct = in_order(distinct)
     if len(distinct) > REFERENCES_MAX:
         strong_first = sorted(distinct, key=lambda r: r.strength is not Strength.STRONG)
         distinct = in_order(strong_first[:REFERENCES_MAX])
