@@ -36,7 +36,7 @@ limits.install()
 hypothesis_settings.register_profile("pardna", deadline=None)
 hypothesis_settings.load_profile("pardna")
 
-from tests.support.postgres import Cluster, TestDatabase, running_cluster  # noqa: E402
+from tests.support.postgres import Cluster, TestDatabase, in_memory, running_cluster  # noqa: E402
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -49,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A PostgreSQL server of this test session's own."""
-    with running_cluster() as running:
+    with running_cluster(in_memory()) as running:
         yield running
 
 
