@@ -1,7 +1,7 @@
 """The entries of ISO 20022 account reports: what an Ntry and its TxDtls say.
 
-An entry is walked once and looked up many times, so it becomes plain nested nodes first; elements of
-lxml cost ten times as much to look through.
+Where in an entry each text stands is found once for all entries of one shape; see
+`pardna.formats.camt_shapes`.
 """
 
 from __future__ import annotations
@@ -11,106 +11,16 @@ from datetime import UTC, date, datetime, time
 from functools import lru_cache
 from typing import Any
 
+from pardna.formats.camt_shapes import DetailShape, taken
 from pardna.formats.text import clean, found_in, given
 from pardna.money.model import minor_from_text
 from pardna.transactions.model import Reference, Strength
 
-#: (text, currency attribute, children by local name)
-Node = tuple[str, str, dict[str, list[Any]]]
-Children = dict[str, list[Any]]
-Path = tuple[str, ...]
-_NONE: Children = {}
 # An enumeration's members are looked up slowly, and here once for each row.
 _STRONG, _WEAK = Strength.STRONG, Strength.WEAK
-_EMPTY: Node = ("", "", _NONE)
-#: Names without their namespace; a file has a few dozen, and who invents more gets no cache.
-_LOCAL: dict[str, str] = {}
-_LOCAL_MAX = 2_000
 _FEE_FAMILIES = frozenset({"CHRG", "FEES", "COMM"})
 #: Announced, not booked: no money has moved yet, and the booking comes as an entry of its own.
 _NOT_BOOKED = frozenset({"PDNG", "FUTR"})
-_AMOUNTS: tuple[Path, ...] = (
-    ("Amt",),
-    ("AmtDtls", "TxAmt", "Amt"),
-    ("AmtDtls", "InstdAmt", "Amt"),
-)
-_OTHERS = ("InstrId", "TxId", "ClrSysRef", "MndtId", "UETR")
-
-
-def node(element: Any) -> Node:
-    """An element and all below it, names without namespaces.
-
-    One walk in the order of the document, without recursion: `waiting` says of how many children each
-    ancestor still waits.
-    """
-    kids: Children = {}
-    top: Node = (_stripped(element.text), element.get("Ccy") or "", kids)
-    ancestors: list[tuple[Children, int]] = []
-    waiting = len(element)
-    walk = element.iter()
-    next(walk)
-    for child in walk:
-        while not waiting:
-            kids, waiting = ancestors.pop()
-        waiting -= 1
-        tag, value, count = child.tag, child.text, len(child)
-        name = _LOCAL.get(tag) or _local(tag)
-        own: Children = {} if count else _NONE
-        currency = child.get("Ccy") or "" if name.endswith("Amt") else ""
-        entry = (value.strip() if value else "", currency, own)
-        if name in kids:
-            kids[name].append(entry)
-        else:
-            kids[name] = [entry]
-        if count:
-            ancestors.append((kids, waiting))
-            kids, waiting = own, count
-    return top
-
-
-def _stripped(value: str | None) -> str:
-    return value.strip() if value else ""
-
-
-def _local(tag: Any) -> str:
-    if not isinstance(tag, str):  # a comment or an instruction
-        return ""
-    name = tag[tag.rfind("}") + 1 :]
-    if len(_LOCAL) < _LOCAL_MAX:
-        _LOCAL[tag] = name
-    return name
-
-
-def leaf(kids: Children, name: str) -> str:
-    """The text of the first child of a name."""
-    found = kids.get(name)
-    return found[0][0] if found else ""
-
-
-def below(kids: Children, name: str) -> Children:
-    """The children of the first child of a name."""
-    found = kids.get(name)
-    return found[0][2] if found else _NONE
-
-
-def find(start: Node, path: Path) -> Node | None:
-    """The first descendant along a path, or None."""
-    found = start
-    for name in path:
-        below = found[2].get(name)
-        if below is None:
-            return None
-        found = below[0]
-    return found
-
-
-def text(start: Node, *paths: Path) -> str:
-    """The text at the first of the paths that has any."""
-    for path in paths:
-        found = find(start, path)
-        if found is not None and found[0]:
-            return found[0]
-    return ""
 
 
 @dataclass(slots=True)
@@ -147,62 +57,55 @@ class Entry:
 
 def entry(element: Any, position: str) -> Entry:
     """Take down one Ntry."""
-    whole = node(element)
-    kids = whole[2]
-    amount = kids["Amt"][0] if "Amt" in kids else _EMPTY
-    credit = leaf(kids, "CdtDbtInd") != "DBIT"
-    booked, value = below(kids, "BookgDt"), below(kids, "ValDt")
-    status = kids["Sts"][0] if "Sts" in kids else _EMPTY
-    code = text(whole, ("BkTxCd", "Domn", "Fmly", "SubFmlyCd")) if "BkTxCd" in kids else ""
+    shape, texts = taken(element)
+    credit = texts[shape.indicator].strip() != "DBIT"
+    booked, value = shape.booked, shape.value
+    description = texts[shape.information]
+    code = texts[shape.family].strip()
     return Entry(
         position=position,
-        amount=amount[0],
-        currency=amount[1],
+        amount=texts[shape.amount].strip(),
+        currency=shape.currency,
         credit=credit,
-        booked=moment(leaf(booked, "DtTm") or leaf(booked, "Dt")),
-        value_day=day(leaf(value, "Dt") or leaf(value, "DtTm")),
+        booked=moment(_first(texts, booked)),
+        value_day=day(_first(texts, value)),
         said=Texts(
-            bank_reference=given(leaf(kids, "AcctSvcrRef")) or given(leaf(kids, "NtryRef")),
-            description=clean(leaf(kids, "AddtlNtryInf")) if "AddtlNtryInf" in kids else "",
+            bank_reference=given(texts[shape.servicer]) or given(texts[shape.reference]),
+            description=clean(description) if description else "",
             fee=code in _FEE_FAMILIES,
         ),
-        details=[
-            _detail(d, credit)
-            for group in kids.get("NtryDtls", ())
-            for d in group[2].get("TxDtls", ())
-        ],
-        pending=(leaf(status[2], "Cd") or status[0]) in _NOT_BOOKED,
+        details=[_detail(d, texts, credit) for d in shape.details],
+        pending=_first(texts, shape.status) in _NOT_BOOKED,
     )
 
 
-def _detail(detail: Node, entry_credit: bool) -> Texts:
-    kids = detail[2]
-    amount = None
-    if "Amt" in kids or "AmtDtls" in kids:
-        amount = next((f for path in _AMOUNTS if (f := find(detail, path)) is not None), None)
-    indicator = leaf(kids, "CdtDbtInd")
+def _first(texts: list[str], places: tuple[int, ...]) -> str:
+    """The first of some texts that is not blank."""
+    for at in places:
+        if found := texts[at].strip():
+            return found
+    return ""
+
+
+def _detail(shape: DetailShape, texts: list[str], entry_credit: bool) -> Texts:
+    indicator = texts[shape.indicator].strip()
     credit = entry_credit if not indicator else indicator != "DBIT"
-    remitted = below(kids, "RmtInf")
-    lines = [u[0] for u in remitted.get("Ustrd", ())]
-    creditor = ""
-    if "Strd" in remitted:
-        creditor = next((r for s in remitted["Strd"] if (r := text(s, ("CdtrRefInf", "Ref")))), "")
-    other = "Dbtr" if credit else "Cdtr"
-    parties = below(kids, "RltdPties")
-    party = below(parties, other)
-    refs = below(kids, "Refs")
-    account = below(below(parties, f"{other}Acct"), "Id")
+    if len(shape.remitted) == 1:
+        lines = texts[shape.remitted[0]].strip()
+    else:
+        lines = " ".join([texts[at].strip() for at in shape.remitted])
+    other = shape.debtor if credit else shape.creditor
     return Texts(
-        amount="" if amount is None else amount[0],
-        currency="" if amount is None else amount[1],
+        amount=texts[shape.amount].strip(),
+        currency=shape.currency,
         credit=None if not indicator else credit,
-        end_to_end=leaf(refs, "EndToEndId"),
-        bank_reference=given(leaf(refs, "AcctSvcrRef")),
-        other_references=tuple(refs[n][0][0] for n in _OTHERS if n in refs),
-        creditor_reference=creditor,
-        description=clean(" ".join(lines) or leaf(kids, "AddtlTxInf")),
-        name=clean(leaf(party, "Nm") or leaf(below(party, "Pty"), "Nm")),
-        account=clean(leaf(account, "IBAN") or leaf(below(account, "Othr"), "Id")),
+        end_to_end=texts[shape.end_to_end].strip(),
+        bank_reference=given(texts[shape.servicer]),
+        other_references=tuple([texts[at].strip() for at in shape.others]),
+        creditor_reference=_first(texts, shape.creditor_references),
+        description=clean(lines or texts[shape.information].strip()),
+        name=clean(_first(texts, other.names)),
+        account=clean(_first(texts, other.accounts)),
     )
 
 
