@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import secrets
 import sys
@@ -28,9 +29,15 @@ os.environ.setdefault("AWS_XRAY_SDK_ENABLED", "false")
 os.environ.setdefault("POWERTOOLS_TRACE_DISABLED", "true")
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "Pardna")
 
+import botocore.session  # noqa: E402  (the environment must be set first)
+
 from pardna.runtime import limits  # noqa: E402  (the path must be set first)
 
 limits.install()
+
+# Each session reads AWS's descriptions of its services anew, megabytes of JSON; tests make thousands
+# of sessions. One reader, which remembers what it has read, serves all of them.
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 # A slow or busy machine is not a finding.
 hypothesis_settings.register_profile("pardna", deadline=None)
