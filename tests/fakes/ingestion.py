@@ -12,6 +12,7 @@ from threading import Lock
 from typing import Any, BinaryIO
 
 from pardna.formats.model import PaymentStatus
+from pardna.ingestion.event_gaps import Activity, PolledEvent
 from pardna.ingestion.model import Captured, RawKey, Receipt, SourceProfile, receipt_id, sha256
 from pardna.ingestion.ports import Page, RemoteFile, RemoteFolder, StoredPart
 from pardna.ingestion.schedules import Schedule
@@ -364,6 +365,47 @@ class CountingDrain:
             raise Unavailable("aws.unavailable", "told to fail")
         self.drained.append(tenant_id)
         return 0
+
+
+class MemoryEventBook:
+    """`EventBook`; `hear` is what recording a webhook does. Fails while `fail_next` lasts."""
+
+    def __init__(self) -> None:
+        self.told: dict[tuple[str, str], dict[str, datetime]] = {}
+        self.polled: dict[tuple[str, str], dict[str, tuple[datetime, datetime]]] = {}
+        self.fail_next = 0
+
+    def hear(self, tenant_id: str, source_id: str, event_id: str) -> None:
+        self.told.setdefault((tenant_id, source_id), {}).setdefault(event_id, datetime.now(UTC))
+
+    def remember(
+        self, tenant_id: str, source_id: str, raw_sha256: str, events: Sequence[PolledEvent]
+    ) -> int:
+        if self.fail_next:
+            self.fail_next -= 1
+            raise Unavailable("database.unavailable", "told to fail")
+        known = self.polled.setdefault((tenant_id, source_id), {})
+        new = [e.event_id for e in events if e.event_id not in known]
+        now = datetime.now(UTC)
+        for e in events:
+            known.setdefault(e.event_id, (e.occurred_at, now))
+        return len(self._gaps(tenant_id, source_id).keys() & set(new))
+
+    def activity(self, tenant_id: str, source_id: str) -> Activity:
+        told = self.told.get((tenant_id, source_id), {})
+        gaps = self._gaps(tenant_id, source_id)
+        return Activity(
+            None, max(told.values(), default=None), max(gaps.values(), default=None), len(gaps)
+        )
+
+    def _gaps(self, tenant_id: str, source_id: str) -> dict[str, datetime]:
+        """When each gap was filled."""
+        told = self.told.get((tenant_id, source_id), {})
+        if not told:
+            return {}
+        first = min(told.values()).replace(microsecond=0)
+        known = self.polled.get((tenant_id, source_id), {})
+        return {i: told_at for i, (at, told_at) in known.items() if i not in told and at >= first}
 
 
 class CollectingLargeObjects:

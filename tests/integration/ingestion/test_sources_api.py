@@ -167,6 +167,35 @@ def test_a_secret_is_rotated_and_both_are_valid_until_its_end(desk: Desk) -> Non
     assert desk.call(rotate_secret, body, source_id="stripe")[1]["previous_valid_until"] is None
 
 
+def test_events_that_no_webhook_told_of_are_filled_in_by_polling_and_counted(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.deployed.register(STRIPE)
+    now = int(datetime.now(UTC).timestamp())
+    events = [paid(f"evt_{n}", f"ch_0000000000000{n}", created=now + n) for n in range(4)]
+    for told in (events[2], events[0]):  # out of order, and two never come
+        desk.deployed.webhook(told)
+    assert desk.deployed.normalise() == []
+    listed = {"object": "list", "url": "/v1/events", "data": [json.loads(e) for e in events]}
+    receipt = Receipt("stripe", "poll", "events/2026-01-31/evt_3", datetime.now(UTC))
+    kept = store_wiring.raw_store().put_once(TENANT, json.dumps(listed).encode(), receipt)
+    for _ in range(2):
+        assert desk.deployed.normalise(f"raw/{TENANT}/{kept.raw_sha256}") == []
+    charges = desk.deployed.rows("SELECT count(*), max(version) FROM platform.transactions")
+    assert charges == [(4, 1)]
+    activity = desk.call(show_source, source_id="stripe")[1]["activity"]
+    assert activity["filled_by_polling_count"] == 2
+    assert None not in activity.values()
+    assert capsys.readouterr().out.count('"EventsFilledByPolling":[2.0]') == 1
+    desk.deployed.webhook(events[1])  # late after all
+    assert desk.deployed.normalise() == []
+    after = desk.call(show_source, source_id="stripe")[1]["activity"]
+    assert after["filled_by_polling_count"] == 1
+    desk.deployed.register(BANK)
+    quiet = desk.call(show_source, source_id="ncb")[1]["activity"]
+    assert (quiet["last_webhook_at"], quiet["filled_by_polling_count"]) == (None, 0)
+
+
 def test_an_event_sent_again_in_other_bytes_counts_once_in_whatever_order(desk: Desk) -> None:
     desk.deployed.register(STRIPE)
     sent = [paid("evt_1", pending_webhooks=n) for n in range(4)] + [

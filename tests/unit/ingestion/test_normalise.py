@@ -21,6 +21,7 @@ from tests.fakes.ingestion import (
     CollectingAnswers,
     CollectingLargeObjects,
     CountingDrain,
+    MemoryEventBook,
     MemoryRawStore,
     MemorySources,
 )
@@ -30,6 +31,7 @@ from tests.support.formats import a_camt053, an_entry
 from tests.support.ingestion import NOON, TENANT, a_bank_source, a_receipt, a_stripe_source
 from tests.unit.formats.test_csv_profile import STATEMENT, a_profile
 from tests.unit.formats.test_pain002 import REPORT
+from tests.unit.formats.test_stripe import event
 
 GOOD = a_camt053(an_entry())
 
@@ -42,8 +44,11 @@ class Home:
         self.store = MemoryTransactionStore()
         self.answers = CollectingAnswers()
         self.relay = CountingDrain()
+        self.events = MemoryEventBook()
         sources = MemorySources(a_bank_source(**bank), a_stripe_source())
-        self.normaliser = NormaliseObject(self.raw, sources, self.store, self.answers, self.relay)
+        self.normaliser = NormaliseObject(
+            self.raw, sources, self.store, self.answers, self.relay, events=self.events
+        )
 
     def keep(self, data: bytes, name: str = "a.xml", source_id: str = "ncb") -> RawKey:
         kept = self.raw.put_named(TENANT, data, a_receipt(source_id, name))
@@ -179,7 +184,7 @@ def test_every_write_of_normalising_is_on_the_list() -> None:
     listed = normalise.__doc__ or ""
     assert all(f"{n.split()[0]}. " in listed for n in writes)
     home.normaliser = replace(home.normaliser, large=CollectingLargeObjects())
-    assert numbered(normalise) == {1, 2, 3, 4}
+    assert numbered(normalise) == {1, 2, 3, 4, 5}
     assert all(f"{n}. " in listed for n in numbered(normalise))
     assert numbered(bulk) == {1, 2, 3, 4}
     assert all((bulk.__doc__ or "").count(f"\n{n}. ") == 2 for n in (1, 2, 3))
@@ -247,7 +252,11 @@ def test_a_banks_answer_goes_to_whoever_asked() -> None:
     assert [s.status for s in statuses] == ["PART", "ACSC", "RJCT"]
 
 
-@pytest.mark.parametrize("boundary", ["answers", "store", "relay"])
+EVENT = json.loads(event("charge.succeeded", {"object": "charge"}, "evt_1"))
+POLLED = json.dumps({"object": "list", "url": "/v1/events", "data": [EVENT]}).encode()
+
+
+@pytest.mark.parametrize("boundary", ["answers", "store", "relay", "events"])
 def test_killed_at_a_write_boundary_a_second_run_ends_where_an_unharmed_one_does(
     boundary: str,
 ) -> None:
@@ -256,6 +265,7 @@ def test_killed_at_a_write_boundary_a_second_run_ends_where_an_unharmed_one_does
     for home in (unharmed, harmed):
         for content in (GOOD, data):
             home.keep(content)
+        home.raw.put_once(TENANT, POLLED, a_receipt("stripe", "events/2026-11-21/evt_1", "poll"))
     for key in unharmed.raw.keys(TENANT, NOON + timedelta(days=1)):
         unharmed.normaliser.normalise(key, "c-1")
     for key in harmed.raw.keys(TENANT, NOON + timedelta(days=1)):
@@ -270,6 +280,7 @@ def test_killed_at_a_write_boundary_a_second_run_ends_where_an_unharmed_one_does
     assert harmed.store.announced.keys() == unharmed.store.announced.keys()
     assert harmed.store.received.keys() == unharmed.store.received.keys()
     assert set(harmed.answers.applied) == set(unharmed.answers.applied)
+    assert [*harmed.events.polled[TENANT, "stripe"]] == ["evt_1"]
 
 
 def test_the_sweep_finds_what_no_event_announced_once() -> None:

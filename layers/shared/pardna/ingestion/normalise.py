@@ -4,6 +4,7 @@ Numbered write boundaries, each of which may be the last thing that a process do
 1. what banks say of payments is applied     3. the news leave the database (the outbox's own two)
 2. the delivery is recorded, in one database transaction with all that it says
 4. an object that is too large for this function's time is handed over (announced, then 3)
+5. the events that a poll told of are written down, before the delivery that is then done
 The quality gate has two of its own, before 1 and before 2 (`pardna.ingestion.quality_gate`).
 A file of very many rows is staged instead of 2 and 3; see `pardna.ingestion.bulk` for its own.
 All of them may be repeated. The delivery's row comes after the answers, so that a delivery that has
@@ -25,6 +26,7 @@ from pardna.formats.model import Parsed, PaymentStatus, Problem, Statement
 from pardna.formats.streaming import open_stream
 from pardna.ingestion.bulk import StageDelivery
 from pardna.ingestion.card_numbers import mask
+from pardna.ingestion.event_gaps import EventBook, remember_polled
 from pardna.ingestion.model import RawKey, Receipt, SourceProfile
 from pardna.ingestion.ports import (
     Drain,
@@ -90,6 +92,7 @@ class NormaliseObject:
     bulk: StageDelivery | None = None
     large: LargeObjects | None = None
     gate: QualityGate | None = None
+    events: EventBook | None = None
 
     def normalise(self, key: RawKey, correlation_id: str, replay_id: str = "") -> Normalised:
         """Make canonical what a raw object says; again, nothing changes.
@@ -107,6 +110,8 @@ class NormaliseObject:
                 self.large.hand_over(key, correlation_id, replay_id)  # boundary 4
                 self.relay.drain(key.tenant_id, DRAIN_MAX)  # boundary 3
                 return Normalised(DeliveryStatus.ACCEPTED)
+            if self.events is not None:
+                remember_polled(self.events, key, found)  # boundary 5
             try:
                 return self._read(key, found, profile, correlation_id, replay_id)
             except _NotReadable as error:

@@ -17,6 +17,7 @@ from pardna.runtime.settings import settings
 if TYPE_CHECKING:
     from pardna.ingestion.deliveries import ListDeliveries, ReplayDeliveries
     from pardna.ingestion.deliveries_postgres import PostgresDeliveryShelf
+    from pardna.ingestion.event_gaps_postgres import PostgresEventBook
     from pardna.ingestion.source_requests import NewReplay, NewSecret, SourceChange
     from pardna.ingestion.sources import SecretDesk, SourceDesk
 
@@ -31,11 +32,14 @@ def list_sources(tenant_id: str, after: str) -> dict[str, Any]:
 
 
 def show_source(tenant_id: str, source_id: str) -> dict[str, Any]:
-    """One source, and where polling it got to."""
+    """One source, where polling it got to, and what was last heard of it."""
     from pardna.ingestion.sources import shown
 
     profile = sources().get(tenant_id, source_id)
-    return shown(profile) | {"cursor": sources().cursor(tenant_id, source_id)}
+    return shown(profile) | {
+        "cursor": sources().cursor(tenant_id, source_id),
+        "activity": event_book().activity(tenant_id, source_id).shown(),
+    }
 
 
 def change_source(tenant_id: str, source_id: str, body: SourceChange) -> dict[str, Any]:
@@ -98,6 +102,15 @@ def secret_desk() -> SecretDesk:
     from pardna.ingestion.sources import SecretDesk
 
     return SecretDesk(sources(), SecretsManagerVault(client("secretsmanager")), utc_now)
+
+
+@cache
+def event_book() -> PostgresEventBook:
+    """In the database's network."""
+    from pardna.database.session import from_settings
+    from pardna.ingestion.event_gaps_postgres import PostgresEventBook
+
+    return PostgresEventBook(from_settings(settings()))
 
 
 @cache

@@ -92,6 +92,7 @@ def stage_delivery() -> NormaliseObject:
     from pardna.database.session import from_settings
     from pardna.ingestion.answers import HandedOver
     from pardna.ingestion.bulk import StageDelivery
+    from pardna.ingestion.event_gaps_postgres import PostgresEventBook
     from pardna.ingestion.normalise import NormaliseObject
     from pardna.ingestion.quality_wiring import quality_gate
     from pardna.outbox.wiring import drainer
@@ -105,6 +106,7 @@ def stage_delivery() -> NormaliseObject:
         drainer(),
         StageDelivery(_parts(), _bulk_store(), drainer()),
         gate=quality_gate(),
+        events=PostgresEventBook(from_settings(settings())),
     )
 
 
