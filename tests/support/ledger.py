@@ -114,7 +114,7 @@ def age(database: TestDatabase, days: int) -> None:
                 (shift,),
             )
         connection.execute(
-            "UPDATE ledger.entries SET effective_day = effective_day - %s WHERE effective_day"
-            " IS NOT NULL",
-            (days,),
+            "UPDATE ledger.entries SET effective_day = effective_day - %s,"
+            " effective_at = effective_at - %s",
+            (days, shift),
         )
