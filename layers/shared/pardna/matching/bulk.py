@@ -169,9 +169,12 @@ def run_bulk(
         con.execute(statement)
     for extension in formats:
         values = {"out": str(out).replace("'", "''"), "extension": extension}
-        for statement in (_MATCHES, _BREAKS, _WAITING):
-            written = statement.format(**values, options=FORMATS[extension])
-            con.execute(harmless_copy(con, written) if extension == "csv" else written)
+        matches, breaks, waiting = (
+            harmless_copy(con, written) if extension == "csv" else written
+            for statement in (_MATCHES, _BREAKS, _WAITING)
+            for written in (statement.format(**values, options=FORMATS[extension]),)
+        )
+        engine.at_once((matches,), (breaks, waiting))
     return _counts(con, engine)
 
 

@@ -12,7 +12,8 @@ Where an order must decide, it is that of ids: the input's order changes nothing
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import date
 from typing import Any
 
@@ -24,6 +25,8 @@ from pardna.matching.rules import BusinessDays, PairRules, Rules
 from pardna.runtime.errors import InvalidInput
 
 _CHUNK = 50_000
+#: SQL, or SQL and its parameters.
+Statement = str | tuple[str, Mapping[str, Any]]
 SIDES = ("l", "r")
 REFERENCE = "STRUCT(type VARCHAR, value VARCHAR, strong BOOLEAN)[]"
 #: What the engine reads: one relation a side, ``raw_l`` and ``raw_r``, with these columns and
@@ -91,6 +94,7 @@ class Engine:
         self, con: duckdb.DuckDBPyConnection, rules: Rules, pair: Pair, reference_date: date
     ) -> None:
         self.con = con
+        self._beside = ThreadPoolExecutor(1)
         self.rules = rules
         self.pair = pair
         self.own: PairRules = rules.of(pair)
@@ -99,6 +103,8 @@ class Engine:
         self.identity_types = list(self.own.identity_types or IDENTITIES[pair])
         self.caps: dict[str, int] = {}
         self.counts: dict[str, int] = {}
+        #: Those that occur in the legs.
+        self.currencies: frozenset[str] = frozenset()
 
     def read(self) -> None:
         """Read ``raw_l`` and ``raw_r`` (`LEG_COLUMNS`). Raises InvalidInput for a leg without id,
@@ -106,54 +112,49 @@ class Engine:
         con = self.con
         # What stands in memory needs no checkpoint; one would copy it all.
         con.execute("SET checkpoint_threshold = '1TB'")
-        for side in SIDES:
-            bad = self.number(
-                "SELECT count(*) - least(count(id), count(currency), count(day), count(source),"
-                f" count(kind)) FROM raw_{side}"
-            )
-            if bad:
-                raise InvalidInput(
-                    "match.row", f"{bad} rows lack an id, source, kind, currency or day"
-                )
-            self.counts[side] = self.number(f"SELECT count(*) FROM raw_{side}")
+        lacking = self.both(
+            "SELECT count(*) - least(count(id), count(currency), count(day), count(source),"
+            " count(kind)) FROM raw_{side}"
+        )
+        for bad in filter(None, lacking.values()):
+            raise InvalidInput("match.row", f"{bad} rows lack an id, source, kind, currency or day")
+        self.counts = self.both("SELECT count(*) FROM raw_{side}")
         days = con.execute("SELECT day FROM raw_l UNION SELECT day FROM raw_r").fetchall()
         con.execute("CREATE TABLE calendar (day DATE, ordinal INTEGER)")
         self.insert("calendar", ["DATE", "INTEGER"], [(d, self.days.ordinal(d)) for (d,) in days])
         currencies = con.execute(
             "SELECT currency FROM raw_l UNION SELECT currency FROM raw_r"
         ).fetchall()
+        self.currencies = frozenset(c for (c,) in currencies)
         told = (*self.identity_types, *self.own.soft_types)
         types = dict.fromkeys((*told, "", "reference", "payout", "trace"))
         con.execute(
-            _TABLES.format(
-                types=_words(types), currencies=_words(sorted(c for (c,) in currencies) or [""])
-            )
+            _TABLES.format(types=_words(types), currencies=_words(sorted(self.currencies) or [""]))
         )
         for side in SIDES:
             con.execute(_LEGS.format(side=side))
 
     def read_references(self) -> None:
         """``carried_*``, and of it ``ids_*``: the strong references that identify."""
-        for side in SIDES:
-            self.con.execute(_CARRIED.format(side=side))
-            self.con.execute(
-                f"CREATE VIEW ids_{side} AS FROM carried_{side}"
-                f" WHERE strong AND type IN ({_words(self.identity_types)})"
-            )
+        identities = f"strong AND type IN ({_words(self.identity_types)})"
+        self.both(_CARRIED, "CREATE VIEW ids_{side} AS FROM carried_{side} WHERE " + identities)
 
     def keep_rest(self) -> None:
         """After level 1: the legs that are still open, and their references."""
         gone = "(SELECT NULL::BIGINT AS l, unnest([charge, refund]) AS r FROM reversals)"
-        for side in SIDES:
-            self.con.execute(
-                f"CREATE TABLE rest_{side} AS SELECT * EXCLUDE (day, refs), {_SINGLE[side]} AS single"
-                f" FROM legs_{side} ANTI JOIN decisions d ON d.{side} = leg"
+        self.at_once(
+            *(
+                (
+                    f"CREATE TABLE rest_{side} AS SELECT * EXCLUDE (day, account, refs),"
+                    f" {_SINGLE[side]} AS single FROM legs_{side}"
+                    f" ANTI JOIN decisions d ON d.{side} = leg",
+                    (_REFERENCES.format(side=side), {"soft": list(self.own.soft_types)}),
+                    f"CREATE VIEW soft_{side} AS FROM refs_{side} WHERE soft AND length(norm) >= 6",
+                    f"CREATE TABLE open_{side} AS SELECT leg FROM rest_{side}",
+                )
+                for side in SIDES
             )
-            self.con.execute(_REFERENCES.format(side=side), {"soft": list(self.own.soft_types)})
-            self.con.execute(
-                f"CREATE VIEW soft_{side} AS FROM refs_{side} WHERE soft AND length(norm) >= 6"
-            )
-            self.con.execute(f"CREATE TABLE open_{side} AS SELECT leg FROM rest_{side}")
+        )
         self.drop_closed(gone)
 
     def drop_closed(self, *more: str) -> None:
@@ -162,14 +163,44 @@ class Engine:
         What level 1 decided is in no ``rest_*`` and was never open.
         """
         later = "(SELECT l, r FROM decisions WHERE level > 1)"
-        for side in SIDES:
-            gone = " UNION ALL ".join(
-                f"SELECT {side} AS leg FROM {table} WHERE {side} IS NOT NULL"
-                for table in (later, "findings", *more)
+        gone = " UNION ALL ".join(
+            f"SELECT {{side}} AS leg FROM {table} WHERE {{side}} IS NOT NULL"
+            for table in (later, "findings", *more)
+        )
+        self.both(
+            "CREATE OR REPLACE TABLE open_{side} AS FROM open_{side} ANTI JOIN ("
+            + gone
+            + ") USING (leg)"
+        )
+
+    def both(self, *statements: Statement) -> dict[str, int]:
+        """The same for the left and the right side at once, ``{side}`` being the side. Gives the
+        number that the last statement gives; of one that makes a table: its rows."""
+        made = self.at_once(
+            *(
+                tuple(
+                    one.replace("{side}", side)
+                    if isinstance(one, str)
+                    else (one[0].replace("{side}", side), one[1])
+                    for one in statements
+                )
+                for side in SIDES
             )
-            self.con.execute(
-                f"CREATE OR REPLACE TABLE open_{side} AS FROM open_{side} ANTI JOIN ({gone}) USING (leg)"
-            )
+        )
+        return dict(zip(SIDES, made, strict=True))
+
+    def at_once(self, first: Sequence[Statement], second: Sequence[Statement]) -> tuple[int, int]:
+        """Run two rows of statements beside each other: neither may need what the other makes.
+
+        A statement over few rows, or a plan's last step, leaves a core idle.
+        """
+        with self.con.cursor() as other:
+            later = self._beside.submit(_run, other, second)
+            try:
+                made = _run(self.con, first)
+            finally:
+                wait([later])
+        return made, later.result()
 
     def number(self, query: str, parameters: object = None) -> int:
         """The single number that a query gives."""
@@ -199,11 +230,10 @@ class Engine:
         Makes ``alone`` (pairs whose legs have no other candidate) and ``chosen`` (l, r, cost, rival,
         rival_cost, contested): what global assignment picked among the others.
         """
-        for side in SIDES:
-            self.con.execute(
-                f"CREATE OR REPLACE TABLE shared_{side} AS SELECT {side} FROM {candidates}"
-                f" GROUP BY {side} HAVING count(*) > 1"
-            )
+        self.both(
+            f"CREATE OR REPLACE TABLE shared_{{side}} AS SELECT {{side}} FROM {candidates}"
+            " GROUP BY {side} HAVING count(*) > 1"
+        )
         self.con.execute(
             f"CREATE OR REPLACE VIEW alone AS FROM {candidates}"
             " ANTI JOIN shared_l USING (l) ANTI JOIN shared_r USING (r)"
@@ -237,6 +267,14 @@ class Engine:
                 for c in picked
             ],
         )
+
+
+def _run(con: duckdb.DuckDBPyConnection, statements: Sequence[Statement]) -> int:
+    rows: list[Any] = []
+    for one in statements:
+        query, parameters = (one, None) if isinstance(one, str) else one
+        rows = con.execute(query, parameters).fetchall()
+    return int(rows[0][0]) if rows else 0
 
 
 def _words(words: Iterable[str]) -> str:

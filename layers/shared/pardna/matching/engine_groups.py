@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from pardna.matching.engine_base import DECIDED, SIDES, Engine
+from pardna.matching.engine_base import DECIDED, Engine
 from pardna.matching.subset import Found, search
 
 #: A run's searches together take no more than this many times `subset_steps`.
@@ -44,8 +44,7 @@ def groups(engine: Engine) -> None:
     A movement that several sets come to is ambiguous; so is one whose set shares a movement with
     another set.
     """
-    for side in SIDES:
-        engine.con.execute(_OPEN.format(side=side))
+    engine.both(_OPEN)
     found: list[tuple[str, int, list[int], str, int]] = []
     budget = engine.own.subset_steps * _RUN_STEPS
     for one, many in (("r", "l"), ("l", "r")):

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pardna.matching.engine_base import SIDES, Engine
+from pardna.matching.engine_base import Engine
 
 #: Identities that too many legs share are nobody's. First by hash, which is cheap; then exactly.
 _CROWDED = """
@@ -75,11 +75,10 @@ def level_1(engine: Engine) -> None:
     _drop_reversals(engine)
     con, window = engine.con, engine.own.identity_window
     exact = _EXACT.format(before=-window.before, after=window.after)
-    for side in SIDES:
-        con.execute(
-            f"CREATE TABLE several_{side} AS SELECT {side} FROM decisions GROUP BY {side}"
-            " HAVING count(*) > 1"
-        )
+    engine.both(
+        "CREATE TABLE several_{side} AS SELECT {side} FROM decisions GROUP BY {side}"
+        " HAVING count(*) > 1"
+    )
     other = f"l IN (FROM several_l) OR r IN (FROM several_r) OR ({exact}) IS NOT TRUE"
     con.execute(_EDGES.format(what=other))
     con.execute(f"DELETE FROM decisions WHERE {other}")
@@ -107,9 +106,7 @@ def _pairs(engine: Engine) -> None:
     """``identity_pairs``, without crowds and contradictions."""
     con, crowds = engine.con, 0
     engine.read_references()
-    for side in SIDES:
-        con.execute(_CROWDED.format(side=side), {"cap": engine.own.candidates_max})
-        found = engine.number(f"SELECT count(*) FROM crowded_{side}")
+    for side, found in engine.both((_CROWDED, {"cap": engine.own.candidates_max})).items():
         engine.cap(f"identities_shared_by_too_many_{side}", found)
         crowds += found
     source = _NOT_CROWDED if crowds else "ids_{side}"
@@ -119,17 +116,15 @@ def _pairs(engine: Engine) -> None:
 
 def drop_contradicted(engine: Engine, table: str) -> None:
     """Delete pairs (l, r) that a strong reference contradicts from `table`."""
-    engine.con.execute(
+    if engine.number(
         f"CREATE OR REPLACE TABLE contradicted AS {_CONTRADICTED.format(pairs=table)}"
-    )
-    if engine.number("SELECT count(*) FROM contradicted"):
+    ):
         engine.con.execute(f"DELETE FROM {table} WHERE (l, r) IN (SELECT (l, r) FROM contradicted)")
 
 
 def _drop_reversals(engine: Engine) -> None:
     """What was charged and given back in full: a payment made twice pays nobody's hand."""
-    engine.con.execute(_REVERSALS)
-    if engine.number("SELECT count(*) FROM reversals"):
+    if engine.number(_REVERSALS):
         engine.con.execute(
             "DELETE FROM decisions WHERE r IN (SELECT charge FROM reversals UNION ALL"
             " SELECT refund FROM reversals)"

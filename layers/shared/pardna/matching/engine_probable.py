@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pardna.matching.engine_base import DECIDED, SIDES, Engine
+from pardna.matching.engine_base import DECIDED, Engine
 from pardna.matching.engine_identity import drop_contradicted
 
 #: Legs that level 4 looks at, with what its blocks are made of. IS TRUE as in level 2.
@@ -101,10 +101,9 @@ def level_4(engine: Engine) -> None:
     Decided alone only with a shared reference, from `automatic_bp` on, and far from the next.
     """
     con, own = engine.con, engine.own
-    for side in SIDES:
-        con.execute(_LEGS.format(side=side))
-        found = f"SELECT count(*) FROM probable_{side} WHERE crowd > {own.candidates_max}"
-        engine.cap(f"amounts_shared_by_too_many_{side}", engine.number(found))
+    crowded = f"SELECT count(*) FROM probable_{{side}} WHERE crowd > {own.candidates_max}"
+    for side, found in engine.both(_LEGS, crowded).items():
+        engine.cap(f"amounts_shared_by_too_many_{side}", found)
     window = own.rule_window
     con.execute(_EDGES, {"cap": own.candidates_max, "before": window.before, "after": window.after})
     drop_contradicted(engine, "edges")
@@ -150,6 +149,7 @@ def _decide(engine: Engine) -> None:
 
 def leftovers(engine: Engine) -> None:
     """Whatever nothing explains: missing when its time is over, else waiting."""
+    told = []
     for side, missing, wanted in (
         ("l", engine.pair.right, True),
         ("r", engine.pair.left, engine.own.right_breaks),
@@ -159,9 +159,12 @@ def leftovers(engine: Engine) -> None:
         late = f"{age} > {engine.own.waiting_days}" if wanted else "false"
         member = "batch <> '' AND kind <> 'payout'" if side == "l" else "false"
         source = f"FROM rest_{side} SEMI JOIN open_{side} USING (leg)"
-        engine.con.execute(
-            f"INSERT INTO findings SELECT CASE WHEN {member} THEN 'MISSING_PSP' ELSE "
-            f"'MISSING_{missing.value.upper()}' END, CASE WHEN {member} THEN 'payout_unknown' "
-            f"ELSE 'missing' END, {legs}, batch, basis, {age} {source} WHERE {late}"
+        told.append(
+            (
+                f"INSERT INTO findings SELECT CASE WHEN {member} THEN 'MISSING_PSP' ELSE "
+                f"'MISSING_{missing.value.upper()}' END, CASE WHEN {member} THEN 'payout_unknown' "
+                f"ELSE 'missing' END, {legs}, batch, basis, {age} {source} WHERE {late}",
+                f"INSERT INTO waiting SELECT {legs} {source} WHERE NOT ({late})",
+            )
         )
-        engine.con.execute(f"INSERT INTO waiting SELECT {legs} {source} WHERE NOT ({late})")
+    engine.at_once(*told)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pardna.matching.engine_base import DECIDED, SIDES, Engine
+from pardna.matching.engine_base import DECIDED, Engine
 from pardna.matching.engine_identity import drop_contradicted
 
 #: References that may be compared: of legs that are open and share no identity with anybody (those
@@ -144,26 +144,19 @@ def _edges(engine: Engine) -> None:
     """``equal`` and ``near``: pairs whose references agree, or are one edit apart."""
     con, cap = engine.con, {"cap": engine.own.candidates_max}
     crowds = 0
-    for side in SIDES:
-        con.execute(_SOFT.format(side=side))
-        con.execute(f"CREATE TABLE busy_references_{side} AS {_CROWDED.format(side=side)}", cap)
-        found = engine.number(f"SELECT count(*) FROM busy_references_{side}")
+    busy = "CREATE TABLE busy_references_{side} AS " + _CROWDED
+    for side, found in engine.both(_SOFT, (busy, cap)).items():
         engine.cap(f"references_shared_by_too_many_{side}", found)
         crowds += found
     if crowds:
-        for side in SIDES:
-            con.execute(
-                f"CREATE OR REPLACE TABLE told_{side} AS FROM told_{side}"
-                f" ANTI JOIN busy_references_{side} USING (currency, norm)"
-            )
+        engine.both(
+            "CREATE OR REPLACE TABLE told_{side} AS FROM told_{side}"
+            " ANTI JOIN busy_references_{side} USING (currency, norm)"
+        )
     con.execute(_EQUAL)
-    for side in SIDES:
-        con.execute(_LONG.format(side=side))
-        con.execute(_HALVES.format(side=side))
+    engine.both(_LONG, _HALVES, (_ALIKE, cap))
     con.execute(_BUSY, cap)
-    for side in SIDES:
-        con.execute(_CUTS.format(side=side))
-        con.execute(_ALIKE.format(side=side), cap)
+    engine.both(_CUTS)
     con.execute(_NEAR)
 
 
@@ -171,6 +164,8 @@ def _fee_sql(engine: Engine) -> str:
     """The fee that a schedule predicts for the left amount, as an expression; NULL without one."""
     cases = []
     for schedule in engine.own.fees:
+        if schedule.currency not in engine.currencies:
+            continue
         tiers = " ".join(
             (f"WHEN left_minor <= {t.up_to_minor} " if t.up_to_minor else "WHEN true ")
             + f"THEN (left_minor::HUGEINT * {t.bp} + 5000) // 10000 + {t.flat_minor}"
