@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 import pickle
-from dataclasses import FrozenInstanceError, asdict, fields, replace
+from dataclasses import asdict, fields, replace
 from functools import reduce
 from itertools import permutations
 from uuid import UUID
@@ -155,9 +155,9 @@ def test_what_is_made_stays_as_it_is(transaction: Transaction) -> None:
     reference = Reference("charge", "ch_1")
     for one, name in ((transaction, "amount_minor"), (reference, "value")):
         assert type(one) in (Transaction, Reference)
-        with pytest.raises(FrozenInstanceError):
+        with pytest.raises(AttributeError):
             setattr(one, name, 5)
-        with pytest.raises(FrozenInstanceError):
+        with pytest.raises(AttributeError):
             delattr(one, name)
         assert pickle.loads(pickle.dumps(one)) == copy.deepcopy(one) == one
     assert replace(transaction) == transaction

@@ -33,11 +33,13 @@ class Details:
 
 def details(text: str) -> Details:
     """A :86: in any of its customs; free text is a description."""
-    joined = text.replace("\n", "")
-    if _GERMAN.search(joined[:12]) or (joined.count("?") > 3 and _GERMAN.search(joined)):
+    joined = text.replace("\n", "") if "\n" in text else text
+    if "?" in joined and (
+        _GERMAN.search(joined[:12]) or (joined.count("?") > 3 and _GERMAN.search(joined))
+    ):
         return _german(joined)
-    if _SLASHED.search(joined):
-        return _slashed(joined)
+    if "/" in joined and len(parts := _SLASHED.split(joined)) > 1:
+        return _slashed(joined, parts)
     return Details(description=clean(text), wrapped=joined)
 
 
@@ -62,19 +64,25 @@ def _german(joined: str) -> Details:
     )
 
 
-def _slashed(joined: str) -> Details:
-    """``/EREF/.../REMI/.../NAME/...``; ``/CNTP/account/bic/name/city/``."""
-    parts = _SLASHED.split(joined)
+def _slashed(joined: str, parts: list[str]) -> Details:
+    """``/EREF/.../REMI/.../NAME/...``; ``/CNTP/account/bic/name/city/``. Parts: text, name, text …"""
     fields: dict[str, str] = {}
-    for code, value in zip(parts[1::2], parts[2::2], strict=False):
+    for code, value in zip(parts[1::2], parts[2::2], strict=True):
         fields.setdefault(code, value.strip("/ "))
-    party = [*fields.get("CNTP", "").split("/"), "", "", ""]
-    remittance = re.sub(r"^(?:USTD|STRD)/+(?:CUR/)?", "", fields.get("REMI", ""))
+    get = fields.get
+    party = [*get("CNTP", "").split("/"), "", "", ""] if "CNTP" in fields else ["", "", ""]
+    remittance = get("REMI", "")
+    if remittance.startswith(("USTD/", "STRD/")):
+        remittance = _STRUCTURED.sub("", remittance)
     return Details(
-        end_to_end=clean(fields.get("EREF"), 200),
-        other_references=[fields.get(c, "") for c in ("PREF", "KREF", "CREF", "IREF", "MARF")],
+        end_to_end=clean(get("EREF"), 200),
+        other_references=[fields[c] for c in _OTHERS if c in fields],
         description=clean(remittance or parts[0] or joined),
         wrapped=joined,
-        name=clean(fields.get("NAME") or party[2]),
-        account=clean(fields.get("IBAN") or party[0] or fields.get("ACCW", "").partition(",")[0]),
+        name=clean(get("NAME") or party[2]),
+        account=clean(get("IBAN") or party[0] or get("ACCW", "").partition(",")[0]),
     )
+
+
+_STRUCTURED = re.compile(r"^(?:USTD|STRD)/+(?:CUR/)?")
+_OTHERS = ("PREF", "KREF", "CREF", "IREF", "MARF")

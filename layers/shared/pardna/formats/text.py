@@ -8,7 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from pardna.transactions.model import REFERENCES_MAX, TEXT_MAX, Reference, Strength, in_order
+from pardna.transactions.model import REFERENCES_MAX, TEXT_MAX, Reference, Strength
 
 #: What banks write where a reference would stand and there is none.
 _NO_REFERENCE = frozenset(
@@ -106,10 +106,10 @@ def sorted_references(found: Iterable[Reference]) -> tuple[Reference, ...]:
     """As a transaction carries them: distinct, in order, strong ones first when there are too many."""
     distinct = list(set(found))
     if len(distinct) > 1:
-        distinct = in_order(distinct)
+        distinct = sorted(distinct)
     if len(distinct) > REFERENCES_MAX:
         strong_first = sorted(distinct, key=lambda r: r.strength is not Strength.STRONG)
-        distinct = in_order(strong_first[:REFERENCES_MAX])
+        distinct = sorted(strong_first[:REFERENCES_MAX])
     return tuple(distinct)
 
 

@@ -192,11 +192,14 @@ class MoneyError(ValueError):
     """An amount or currency that cannot be money, or an operation across currencies."""
 
 
+_DIGITS = {code: _EXPONENTS.get(code, 2) for code in _CODES}
+
+
 def exponent(currency: str) -> int:
     """Number of minor-unit digits of an ISO 4217 `currency`; raises MoneyError if unknown."""
-    if currency not in _CODES:
+    if currency not in _DIGITS:
         raise MoneyError(f"unknown currency {currency!r}")
-    return _EXPONENTS.get(currency, 2)
+    return _DIGITS[currency]
 
 
 def minor_from_text(text: str, currency: str) -> int:
@@ -205,10 +208,17 @@ def minor_from_text(text: str, currency: str) -> int:
     Raises MoneyError for anything but digits with an optional sign and point, for more decimals
     than the currency has (unless they are zeros), and beyond `MINOR_MAX`.
     """
-    digits = exponent(currency)
+    digits = _DIGITS.get(currency)
+    if digits is None:
+        raise MoneyError(f"unknown currency {currency!r}")
+    # As nearly all are written.
     whole, _, part = text.partition(".")
-    if len(text) <= 18 and len(part) <= digits and text.isascii() and f"{whole}{part}".isdigit():
-        return int(whole + part.ljust(digits, "0"))  # as nearly all are written
+    plain = whole + part
+    if len(plain) < 15 and len(part) <= digits:
+        if plain.isdigit() and plain.isascii():
+            return int(plain if len(part) == digits else whole + part.ljust(digits, "0"))
+        if whole[:1] == "-" and (body := plain[1:]).isdigit() and body.isascii():
+            return -int(body if len(part) == digits else whole[1:] + part.ljust(digits, "0"))
     if not text or not set(text) <= set("+-.0123456789") or len(text) > 40:
         raise MoneyError(f"not a decimal amount: {text[:40]!r}")
     try:

@@ -14,14 +14,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 from functools import lru_cache
 from json.encoder import encode_basestring as _quoted
-from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from pardna.money.model import Money, exponent
 from pardna.runtime.errors import InvalidInput
@@ -63,17 +61,7 @@ class Strength(StrEnum):
     WEAK = "weak"
 
 
-_set = object.__setattr__
-
-
-class _UnsealedReference:
-    """A reference while its fields are being set; see `Transaction.__init__`."""
-
-    __slots__ = ("strength", "type", "value")
-
-
-@dataclass(frozen=True, slots=True, order=True, init=False)
-class Reference:
+class Reference(NamedTuple):
     """A reference that the record carries, e.g. ``Reference("charge", "ch_1", STRONG)``.
 
     Types in use: contribution, draw, charge, payment_intent, payout, refund, dispute, end_to_end,
@@ -83,18 +71,6 @@ class Reference:
     type: str
     value: str
     strength: Strength = Strength.WEAK
-
-    def __init__(self, type: str, value: str, strength: Strength = Strength.WEAK) -> None:
-        _set(self, "__class__", _UnsealedReference)
-        r: Any = self
-        r.type = type
-        r.value = value
-        r.strength = strength
-        r.__class__ = Reference
-
-    def __hash__(self) -> int:
-        # Values hardly ever agree, and a text remembers its hash.
-        return hash(self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +92,7 @@ class _Unsealed:
 
 
 _NOBODY = Counterparty()
+_set = object.__setattr__
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -329,14 +306,6 @@ def _problems_of_names(
     return tuple(found)
 
 
-def in_order(references: Iterable[Reference]) -> list[Reference]:
-    """Sorted as `Reference` compares, only faster."""
-    return sorted(references, key=_order)
-
-
-_order = attrgetter("type", "value", "strength")
-
-
 def to_dict(transaction: Transaction) -> dict[str, Any]:
     """Plain JSON types; instants ISO 8601, references sorted, so that equal is equal bytes."""
     t = transaction
@@ -361,7 +330,7 @@ def to_dict(transaction: Transaction) -> dict[str, Any]:
         "description": t.description,
         "references": [
             {"type": r.type, "value": r.value, "strength": r.strength.value}
-            for r in in_order(t.references)
+            for r in sorted(t.references)
         ],
         "batch_id": t.batch_id,
     }
@@ -382,7 +351,7 @@ def canonical(transaction: Transaction) -> tuple[str, str]:
     name, number = _quoted(t.counterparty.name), _quoted(t.counterparty.account)
     occurred = t.occurred_at.isoformat()
     valued = f'"{t.value_date.isoformat()}"' if t.value_date else "null"
-    references = t.references if len(t.references) < 2 else in_order(t.references)
+    references = t.references if len(t.references) < 2 else sorted(t.references)
     quoted = [(_quoted(r.type), _quoted(r.value), r.strength) for r in references]
     listed = ", ".join([f'{{"type": {a}, "value": {b}, "strength": "{c}"}}' for a, b, c in quoted])
     packed = ",".join([f'{{"strength":"{c}","type":{a},"value":{b}}}' for a, b, c in quoted])
