@@ -7,6 +7,7 @@ import binascii
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -68,11 +69,16 @@ def filter_of(query: Mapping[str, str]) -> Filter:
     place: tuple[datetime, str] | None = None
     if after is not None:
         try:
-            place = datetime.fromisoformat(str(after[0])), str(after[1])
+            place = datetime.fromisoformat(str(after[0])), str(UUID(str(after[1])))
         except ValueError:
             raise InvalidInput("request.cursor", "ask again without it") from None
-    chosen = {name: query.get(name, "")[:200].replace("\x00", "") for name in _FILTERS}
+    chosen = {name: _storable(query.get(name, "")[:200]) for name in _FILTERS}
     return Filter(**chosen, after=place)
+
+
+def _storable(text: str) -> str:
+    """Without what PostgreSQL keeps in no text, so that nothing is found by it."""
+    return text.replace("\x00", "").encode("utf-8", "ignore").decode()
 
 
 def page_report(entries: Sequence[Entry], most: int) -> dict[str, Any]:

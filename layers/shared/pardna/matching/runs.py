@@ -47,6 +47,10 @@ def run_id(tenant_id: str, first: str, reference_date: str, inputs: str, rules_h
     return "r_" + hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+#: Days of other years can overflow where days are added to them; no run is about them.
+_YEARS = (1970, 2200)
+
+
 def window(reference_date: str, window_days: int) -> tuple[date, date]:
     """First and last day of a run's window. Raises InvalidInput for what is no date or window."""
     try:
@@ -55,6 +59,8 @@ def window(reference_date: str, window_days: int) -> tuple[date, date]:
         raise InvalidInput("reconciliation.reference_date", "a date is YYYY-MM-DD") from None
     if not 1 <= window_days <= 400:
         raise InvalidInput("reconciliation.window", "a window has 1 to 400 days")
+    if not _YEARS[0] <= last.year <= _YEARS[1]:
+        raise InvalidInput("reconciliation.reference_date", "a day of our time")
     return last - timedelta(days=window_days), last
 
 

@@ -30,8 +30,9 @@ def decode_cursor(text: str, *types: type[str] | type[int]) -> tuple[str | int, 
         parts = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
         if not isinstance(parts, list) or [type(part) for part in parts] != list(types):
             raise ValueError("not ours")
-        if any(isinstance(part, str) and "\0" in part for part in parts):
-            raise ValueError("no store takes a NUL")
+        # No store takes a NUL, nor half a surrogate pair, which is a ValueError here.
+        if any(isinstance(part, str) and b"\0" in part.encode() for part in parts):
+            raise ValueError("not storable")
     except (ValueError, binascii.Error, RecursionError):
         raise InvalidInput(
             "request.cursor", "cursor is not one that we gave; ask again without it"
