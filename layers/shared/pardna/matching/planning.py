@@ -235,8 +235,10 @@ class PlanRun:
             skipped = [made.rest] if made.rest else []
             if found:
                 for key, legs_count in found:
+                    above = max(legs_count - self._shard_legs, 0)
                     yield {**base, "pair": pair.value, "phase": phase.value, "legs_key": key,
-                           "legs_count": legs_count, "hubs_key": made.hubs, "skipped": skipped}  # fmt: skip
+                           "legs_count": legs_count, "hubs_key": made.hubs, "skipped": skipped,
+                           **({"legs_above_limit": above} if above else {})}  # fmt: skip
                 return
             files = skipped
         following = GROUPS[group].index(pair) + 1

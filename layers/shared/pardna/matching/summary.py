@@ -25,12 +25,13 @@ class RunSummary:
         """Put totals on the run's header and close it.
 
         A run with shards that did not finish is ``partial`` and names them: resumed, or started
-        again with the same inputs, it goes on with those. One that was told to stop after its last
+        again with the same inputs, it goes on with those. `oversized_shards` hold one component that
+        has more legs than a shard should: it is not cut. A run that was told to stop after its last
         shard was done has finished.
         """
         header = header_of(self._runs, tenant_id, identifier)
         shards = self._runs.shards(tenant_id, identifier)
-        counts = total_of(shards)
+        counts = _totals(shards)
         unfinished = unfinished_of(shards)
         gate = header.get("gate", {"outcome": "held", "reasons": ["it was not judged"]})
         outcome = "partial" if unfinished else gate["outcome"]
@@ -38,6 +39,7 @@ class RunSummary:
             "status": "partial" if unfinished else "finished",
             "outcome": outcome,
             "unfinished_shards": unfinished,
+            "oversized_shards": [int(s["shard"]) for s in shards if s.get("legs_above_limit")],
             "counts": dict(sorted(counts.items())),
             "finished_at": header.get("finished_at") or iso(self._clock()),
         }
@@ -67,7 +69,7 @@ class RunReader:
 
 def progress_of(shards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Shards by status, and matches by level, as of now."""
-    counts = total_of(shards)
+    counts = _totals(shards)
     levels = {name: n for name, n in sorted(counts.items()) if ".level_" in name}
     return {
         "shards": dict(sorted(Counter(str(s["status"]) for s in shards).items())),
@@ -75,4 +77,17 @@ def progress_of(shards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "lost": counts["lost"],
         "waiting": counts["waiting"],
         "findings": counts["findings"],
+        "limits_hit": {
+            n.removeprefix("cap."): c for n, c in sorted(counts.items()) if n.startswith("cap.")
+        },
     }
+
+
+def _totals(shards: Sequence[Mapping[str, Any]]) -> Counter[str]:
+    """The shards' counts, added up; a component that is larger than a shard may be is a limit hit."""
+    counts = total_of(shards)
+    for shard in shards:
+        if shard.get("legs_above_limit"):
+            counts["cap.shards_above_limit"] += 1
+            counts["cap.legs_above_limit"] += int(shard["legs_above_limit"])
+    return counts
