@@ -8,6 +8,7 @@ from typing import Any, LiteralString
 import psycopg
 import pytest
 from psycopg import errors, sql
+from psycopg.types.json import Jsonb
 
 from pardna.database.migrate import OWNER
 from tests.support.ledger import (
@@ -189,6 +190,52 @@ def test_even_the_owner_cannot_write_a_broken_journal(
             "  CASE code WHEN 'a' THEN %s ELSE %s END, %s FROM id, ledger.accounts",
             (declared, *amounts, currency),
         )
+
+
+#: Two new journals on both sides of the old one, and lines for any of the three.
+AROUND: LiteralString = (
+    "WITH new (id) AS MATERIALIZED (SELECT ledger.uuid7_floor(j.recorded_at - interval '1 second')"
+    "  FROM ledger.journals j WHERE j.key = 'first' UNION ALL"
+    "  SELECT ledger.uuid7(clock_timestamp(), 0)),"
+    " known (number, id) AS (SELECT 2, journal_id FROM ledger.journals WHERE key = 'first' UNION ALL"
+    "  SELECT 2 * row_number() OVER (ORDER BY id) - 1, id"
+    "  FROM new),"
+    " j AS (INSERT INTO ledger.journals (tenant_id, journal_id, key, kind, effective_at, recorded_at,"
+    "  line_count, posted_by) SELECT 'acme', id, 'raw', 'raw', now(), now(), 2, 'me' FROM new)"
+    " INSERT INTO ledger.entries (tenant_id, journal_id, line, account_id, amount_minor, currency)"
+    " SELECT 'acme', k.id, l.line, a.account_id, l.amount, 'JMD'"
+    " FROM jsonb_to_recordset(%s::jsonb) l (journal integer, line smallint, account text,"
+    "  amount bigint) JOIN known k ON k.number = l.journal JOIN ledger.accounts a ON a.code = l.account"
+)
+
+
+def lines(journal: int, *amounts: int, first: int = 1) -> list[dict[str, Any]]:
+    """Lines of journal 1 (below the old one), 2 (the old one) or 3 (above it)."""
+    return [
+        {"journal": journal, "line": first + place, "account": "ab"[place % 2], "amount": amount}
+        for place, amount in enumerate(amounts)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "refused"),
+    [
+        (lines(1, 5, -5) + lines(3, 7, -7), ""),  # what lies between is none of theirs
+        (lines(1, 5, -5) + lines(3, 7, -7) + lines(2, 1, -1, first=3), "with their journal"),
+        (lines(1, 5, -5), "no lines"),
+        (lines(1, 5, -4) + lines(3, 7, -8), "sum to zero"),  # only together
+        (lines(1, 5, -5) + lines(3, 7, -8, 1), "sum to zero"),  # one more than declared
+        (lines(1, 5, -5) + lines(3, 7, -7, first=2), "sum to zero"),
+    ],
+)
+def test_journals_of_one_statement_are_each_checked_whatever_lies_between_them(
+    owner: psycopg.Connection[Any], written: list[dict[str, Any]], refused: str
+) -> None:
+    if not refused:
+        owner.execute(AROUND, (Jsonb(written),))
+        return
+    with pytest.raises(errors.CheckViolation, match=refused):
+        owner.execute(AROUND, (Jsonb(written),))
 
 
 def test_a_late_line_in_the_same_transaction_is_refused_too(
