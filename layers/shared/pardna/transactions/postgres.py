@@ -33,6 +33,7 @@ from pardna.transactions.ports import (
     StatementRecord,
 )
 from pardna.transactions.postgres_events import claim
+from pardna.transactions.postgres_quarantine import settle_replayed
 from pardna.transactions.recorded import TransactionRecorded
 
 T = TypeVar("T")
@@ -285,7 +286,9 @@ class PostgresTransactionStore:
                 refused=refused,
             )
             write_statements(connection, tenant_id, batch.statements)
-            write_rejected(connection, tenant_id, [*batch.rejected, *contradictions])
+            rejected = [*batch.rejected, *contradictions]
+            write_rejected(connection, tenant_id, rejected)
+            settle_replayed(connection, tenant_id, batch.delivery, rejected, batch.correlation_id)
             if batch.delivery is not None:
                 write_delivery(connection, tenant_id, batch.delivery)
         return recorded

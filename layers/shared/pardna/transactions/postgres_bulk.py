@@ -38,6 +38,7 @@ from pardna.transactions.postgres import (
     write_rejected,
     write_statements,
 )
+from pardna.transactions.postgres_quarantine import SEEN_WHEN_RECORDED, settle_replayed
 
 _SAID = "CREATE TEMP TABLE said (transaction_id uuid, content_hash text, body jsonb) ON COMMIT DROP"
 _KNOWN = (
@@ -110,6 +111,8 @@ class PostgresBulkStore:
             new = connection.execute(_STAGE, values).rowcount == 1
             write_statements(connection, tenant_id, statements)
             write_rejected(connection, tenant_id, rejected)
+            cause = staged.correlation_id
+            settle_replayed(connection, tenant_id, d, rejected, cause, SEEN_WHEN_RECORDED)
             append(connection, [self._event(DELIVERY_STAGED, tenant_id, staged)])
         return new
 
