@@ -20,9 +20,8 @@ from pardna.circles.model import (
     Shortfall,
     Slot,
     Terms,
-    circle_id,
-    codes,
 )
+from pardna.circles.names import circle_id, codes
 from pardna.circles.postgres import PostgresBooks
 from pardna.circles.rounds import OpenRound, Rounds
 from pardna.circles.service import Circles, Looks

@@ -61,7 +61,7 @@ def test_ten_requests_at_once_make_one_circle(hall: Hall) -> None:
 
 
 def test_two_circles_never_share_a_code(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pardna.circles.model.codes", lambda *_: ["AAAA", "BBBB"])
+    monkeypatch.setattr("pardna.circles.names.codes", lambda *_: ["AAAA", "BBBB"])
     first = hall.create(a_circle(reference="one"))
     second = hall.create(a_circle(reference="two"))
     assert (first.code, second.code) == ("AAAA", "BBBB")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pardna.circles import model
+from pardna.circles import model, names
 from pardna.circles.calendar import is_business_day
 from pardna.circles.model import (
     Circle,
@@ -142,8 +142,8 @@ def test_the_recipient_who_skips_owes_nothing_that_round() -> None:
 
 
 def test_references_say_circle_round_and_hand() -> None:
-    assert model.payment_reference("7K3Q", 1, 4) == "PDN-7K3Q-R01-04"
-    assert model.end_to_end_id("7K3Q", 12) == "DRW-7K3Q-R12"
+    assert names.payment_reference("7K3Q", 1, 4) == "PDN-7K3Q-R01-04"
+    assert names.end_to_end_id("7K3Q", 12) == "DRW-7K3Q-R12"
 
 
 def test_a_circle_that_waits_pays_nothing_while_a_hand_is_missing() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pardna.circles.model import Circle, Round, end_to_end_id, funded
+from pardna.circles.model import Circle, Round, funded
+from pardna.circles.names import end_to_end_id
 from pardna.circles.service import RoundView
 from pardna.runtime.clock import iso
 

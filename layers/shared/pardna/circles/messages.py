@@ -5,7 +5,8 @@ The event carries the address, because who sends the message cannot read the dat
 
 from __future__ import annotations
 
-from pardna.circles.model import Circle, Contact, Contribution, Draw, end_to_end_id
+from pardna.circles.model import Circle, Contact, Contribution, Draw
+from pardna.circles.names import end_to_end_id
 from pardna.notifications.events import to_envelope
 from pardna.notifications.model import Message, Recipient
 from pardna.runtime.events import Envelope

@@ -7,14 +7,14 @@ rounds as slots, and the slot at position n draws in round n (fixed order).
 from __future__ import annotations
 
 import calendar
-import hashlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
+from pardna.circles import names
 from pardna.money.model import Money, total
-from pardna.payments.model import Payee, short_code
+from pardna.payments.model import Payee
 from pardna.runtime.errors import InvalidInput, RefusedByRule
 
 SLOTS_MAX = 99
@@ -256,6 +256,7 @@ def check(circle: Circle) -> None:
             ("hands are numbered from 1", [s.position for s in circle.slots] != list(range(1, len(circle.slots) + 1))),
             ("cards need the source that charges them", not circle.card_source_id and any(m.rail is Rail.CARD for m in circle.members)),
             ("a fee is not negative", circle.terms.fee_value < 0),
+            ("a circle starts in our time", not 1970 <= circle.terms.starts_on.year <= 2200),
         )
         if wrong
     ]  # fmt: skip
@@ -292,16 +293,17 @@ def _business_day(day: date, is_business_day: BusinessDay) -> date:
 
 def contributions(circle: Circle, round_: Round) -> list[Contribution]:
     """What is owed in a round, one per hand, in the order of positions."""
+    whose = circle.tenant_id, circle.circle_id
     skips = circle.terms.pot_model is PotModel.RECIPIENT_SKIPS
     return [
         Contribution(
-            contribution_id=contribution_id(circle, round_.number, slot.position),
+            contribution_id=names.contribution_id(*whose, round_.number, slot.position),
             round_number=round_.number,
             position=slot.position,
             member_id=slot.member_id,
             amount=circle.terms.hand,
             rail=circle.member(slot.member_id).rail,
-            payment_reference=payment_reference(circle.code, round_.number, slot.position),
+            payment_reference=names.payment_reference(circle.code, round_.number, slot.position),
             due_on=round_.due_on,
         )
         for slot in circle.slots
@@ -351,15 +353,15 @@ def draw(circle: Circle, round_: Round, owed: Sequence[Contribution]) -> Draw:
     if pot <= taken:
         raise RefusedByRule("round.short_funded", "what came in does not cover the fee")
     owner = circle.owner(round_.draw_position)
-    name = f"{circle.tenant_id}/{circle.circle_id}/{round_.number}"
+    name = circle.tenant_id, circle.circle_id, round_.number
     return Draw(
-        draw_id=f"drw-{_digest('draw', name)}",
+        draw_id=names.draw_id(*name),
         round_number=round_.number,
         position=round_.draw_position,
         member_id=owner.member_id,
         pot=pot,
         fee=taken,
-        payment_id=f"pay-{_digest('payment', name)}",
+        payment_id=names.payment_id(*name),
     )
 
 
@@ -394,33 +396,3 @@ def collected(
     if today > round_.due_on + timedelta(days=circle.terms.grace_days):
         return RoundStatus.SHORT_FUNDED
     return RoundStatus.GRACE if today > round_.due_on else RoundStatus.COLLECTING
-
-
-def circle_id(tenant_id: str, reference: str) -> str:
-    """The id that the banker's own reference determines: asking twice finds the same circle."""
-    return f"cir-{_digest('circle', tenant_id, reference)}"
-
-
-def codes(tenant_id: str, reference: str) -> list[str]:
-    """Short codes to try, in order: four characters that nobody misreads."""
-    number = int(hashlib.sha256(f"{tenant_id}\x1f{reference}".encode()).hexdigest(), 16)
-    return [short_code(number >> (20 * n), 4) for n in range(12)]
-
-
-def contribution_id(circle: Circle, number: int, position: int) -> str:
-    """The id of a hand in a round."""
-    return f"con-{_digest('contribution', circle.tenant_id, circle.circle_id, number, position)}"
-
-
-def payment_reference(code: str, number: int, position: int) -> str:
-    """What a member writes on a transfer: ``PDN-7K3Q-R01-04``."""
-    return f"PDN-{code}-R{number:02d}-{position:02d}"
-
-
-def end_to_end_id(code: str, number: int) -> str:
-    """What a draw carries through the banks: 12 characters, so that every format has room."""
-    return f"DRW-{code}-R{number:02d}"
-
-
-def _digest(*parts: str | int) -> str:
-    return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()[:20]

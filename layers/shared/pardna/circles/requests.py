@@ -20,9 +20,8 @@ from pardna.circles.model import (
     Shortfall,
     Slot,
     Terms,
-    circle_id,
-    codes,
 )
+from pardna.circles.names import circle_id, codes
 from pardna.money.model import Money, MoneyError
 from pardna.payments.model import Payee
 from pardna.runtime.errors import InvalidInput

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from pardna.circles import messages, model
+from pardna.circles import messages, model, names
 from pardna.circles.model import (
     COLLECTING,
     Circle,
@@ -267,7 +267,7 @@ def draw_instruction(circle: Circle, draw: Draw, requested_by: str) -> Instructi
         payment_id=draw.payment_id,
         origin=f"draw:{draw.draw_id}",
         source_id=circle.bank_source_id,
-        end_to_end_id=model.end_to_end_id(circle.code, draw.round_number),
+        end_to_end_id=names.end_to_end_id(circle.code, draw.round_number),
         amount=draw.net,
         payee=circle.member(draw.member_id).payee,
         remittance=f"{circle.name} round {draw.round_number} draw",

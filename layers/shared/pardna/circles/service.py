@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pardna.circles import model
+from pardna.circles import model, names
 from pardna.circles.model import (
     BusinessDay,
     Circle,
@@ -58,7 +58,7 @@ class Circles:
         bank = self.banks.paying_bank(circle.tenant_id, circle.bank_source_id)
         if bank.currency != currency:
             raise InvalidInput("circle.currency", f"the paying account is in {bank.currency}")
-        for code in model.codes(circle.tenant_id, circle.reference):
+        for code in names.codes(circle.tenant_id, circle.reference):
             try:
                 return self._add(replace(circle, code=code), request_hash)
             except Conflict as error:
