@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from pardna.reporting import words
 from pardna.reporting.markup import Child, Markup, tag, trusted
@@ -15,13 +15,11 @@ from pardna.reporting.model import (
     RailPayment,
     RoundReport,
 )
+from pardna.reporting.page_parts import chip, listed, section, table
 from pardna.reporting.page_style import CSS
 
 #: Nothing is loaded and nothing runs, whatever a text might smuggle in.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-
-_GOOD = frozenset({"paid", "closed", "covered", "matched", "confirmed", "completed", "settled"})
-_BAD = frozenset({"missed", "late", "charged_back", "returned", "rejected", "refused", "failed"})
 
 
 def render(report: RoundReport) -> bytes:
@@ -65,12 +63,12 @@ def _header(report: RoundReport) -> Markup:
     facts = [
         ("Paid in", str(report.paid), f"of {report.due} due"),
         ("The draw", *_draw_fact(report.draw)),
-        ("Matched", f"{len(report.matches)}", f"groups, levels {_list(map(str, levels))}"),
+        ("Matched", f"{len(report.matches)}", f"groups, levels {listed(map(str, levels))}"),
         ("Open", f"{len(opened)}", "see the reason below" if opened else "nothing is open"),
         (
             "Trial balance",
             "Does not balance" if unbalanced else "Zero",
-            "in every currency" if not unbalanced else _list(b.currency for b in unbalanced),
+            "in every currency" if not unbalanced else listed(b.currency for b in unbalanced),
         ),
     ]
     links = [
@@ -86,7 +84,7 @@ def _header(report: RoundReport) -> Markup:
         tag("h1", f"{report.circle_name}, round {report.round_number} of {report.rounds_count}"),
         tag(
             "p",
-            _chip(words.word(report.status), report.status),
+            chip(words.word(report.status), report.status),
             f" Hands due {words.day(report.due_on)} · {report.currency}"
             f" · as of {words.moment(report.as_of)}, Jamaica time",
             class_="quiet",
@@ -115,11 +113,11 @@ def _draw_fact(draw: DrawLine | None) -> tuple[str, str]:
 
 def _contributions(report: RoundReport) -> Markup:
     rows = [cells for line in report.contributions for cells in _contribution_rows(line)]
-    return _section(
+    return section(
         "paid",
         "Who paid, by which rail, and when",
         "A hand counts as paid when the money's own record has been matched to it.",
-        _table(
+        table(
             "Hands of this round",
             ("Member", "Hand", "Due", "Rail", "Paid", "Received", "Reference", "Status"),
             rows,
@@ -130,7 +128,7 @@ def _contributions(report: RoundReport) -> Markup:
 
 
 def _contribution_rows(line: ContributionLine) -> list[list[Child]]:
-    status = _chip(words.word(line.status), line.status)
+    status = chip(words.word(line.status), line.status)
     head: list[Child] = [line.member, line.slot, str(line.amount)]
     if not line.payments:
         return [[*head, "–", "–", "–", "–", status]]
@@ -158,7 +156,7 @@ def _matches(report: RoundReport) -> Markup:
         parts.extend(_match(match) for match in of_level)
     if not parts:
         parts.append(tag("p", "Nothing has been matched yet."))
-    return _section(
+    return section(
         "matched",
         "What matched, at which level, and why",
         "A match joins records of two sides that are the same money.",
@@ -209,7 +207,7 @@ def _open(report: RoundReport) -> Markup:
     found = [_break(one) for one in report.breaks] or [
         tag("p", "Nothing is open: every record has found its counterpart.")
     ]
-    return _section(
+    return section(
         "open",
         "What is open",
         "A break is a record that could not be matched, with the reason. It stays open until a"
@@ -225,7 +223,7 @@ def _break(found: BreakLine) -> Markup:
         "article",
         tag(
             "h4",
-            tag("span", _chip(found.break_class, "late"), f" {meaning}"),
+            tag("span", chip(found.break_class, "late"), f" {meaning}"),
             tag("span", str(found.amount), class_="number"),
         ),
         _legs(found.legs),
@@ -247,9 +245,9 @@ def _ledger(report: RoundReport) -> Markup:
             str(balance.debits),
             str(balance.credits),
             str(balance.difference),
-            _chip("Balances", "closed")
+            chip("Balances", "closed")
             if balance.difference.amount_minor == 0
-            else _chip("Does not balance", "failed"),
+            else chip("Does not balance", "failed"),
         ]
         for balance in report.trial_balances
     ]
@@ -257,11 +255,11 @@ def _ledger(report: RoundReport) -> Markup:
         [tag("code", a.code), words.word(a.type), str(a.debits), str(a.credits), str(a.balance)]
         for a in report.accounts
     ]
-    return _section(
+    return section(
         "ledger",
         "What the ledger says",
         "Every movement is in the books twice, once as a debit and once as a credit.",
-        _table(
+        table(
             "Trial balance of the whole house",
             ("Currency", "Debits", "Credits", "Difference", ""),
             trial,
@@ -270,7 +268,7 @@ def _ledger(report: RoundReport) -> Markup:
         tag("h3", "Clearing accounts"),
         _clearing(report),
         tag("h3", f"Accounts in {report.currency}"),
-        _table(
+        table(
             "Balances on each account's normal side",
             ("Account", "Type", "Debits", "Credits", "Balance"),
             accounts,
@@ -287,7 +285,7 @@ def _clearing(report: RoundReport) -> Markup:
             tag("code", item.account),
             item.what,
             str(item.amount),
-            item.explained_by or _chip("Not explained", "failed"),
+            item.explained_by or chip("Not explained", "failed"),
         ]
         for item in report.open_items
     ]
@@ -296,14 +294,14 @@ def _clearing(report: RoundReport) -> Markup:
         if not report.unexplained
         else f"{len(report.unexplained)} of these are not explained by an open break"
     )
-    return _table(caption, ("Account", "Record", "Amount", "Explained by"), rows, numbers={2})
+    return table(caption, ("Account", "Record", "Amount", "Explained by"), rows, numbers={2})
 
 
 def _draw(report: RoundReport) -> Markup:
     draw = report.draw
     if draw is None:
-        return _section("draw", "The draw", "The draw of this round has not been computed yet.")
-    return _section(
+        return section("draw", "The draw", "The draw of this round has not been computed yet.")
+    return section(
         "draw",
         "The draw",
         "Sent, credited and confirmed are different things, and each is shown as such.",
@@ -311,7 +309,7 @@ def _draw(report: RoundReport) -> Markup:
             "p",
             tag("strong", str(draw.amount)),
             f" to {draw.recipient} ",
-            _chip(words.word(draw.status), draw.status),
+            chip(words.word(draw.status), draw.status),
             *((" payment ", tag("code", draw.end_to_end_id)) if draw.end_to_end_id else ()),
         ),
         tag(
@@ -348,63 +346,3 @@ def _footer(report: RoundReport) -> Markup:
             ".",
         ),
     )
-
-
-def _section(identifier: str, title: str, lead: str, *content: Child) -> Markup:
-    return tag(
-        "section",
-        tag("h2", title, id=f"{identifier}-title"),
-        tag("p", lead, class_="quiet"),
-        *content,
-        id=identifier,
-        aria_labelledby=f"{identifier}-title",
-    )
-
-
-def _table(
-    caption: str,
-    heads: Sequence[str],
-    rows: Sequence[Sequence[Child]],
-    *,
-    numbers: Iterable[int] = (),
-    foot: Sequence[str] = (),
-) -> Markup:
-    """A table that becomes cards on a phone: each cell carries its column's name."""
-    right = frozenset(numbers)
-
-    def cell(at: int, content: Child) -> Markup:
-        look = {"class_": "number"} if at in right else {}
-        if at == 0:
-            return tag("th", content, scope="row", **look)
-        if content == "":
-            return tag("td", **look)
-        return tag("td", tag("span", content), data_label=heads[at], **look)
-
-    return tag(
-        "table",
-        tag("caption", caption),
-        tag(
-            "thead",
-            tag(
-                "tr",
-                *(
-                    tag("th", head, scope="col", **({"class_": "number"} if at in right else {}))
-                    for at, head in enumerate(heads)
-                ),
-            ),
-        ),
-        tag("tbody", *(tag("tr", *(cell(at, c) for at, c in enumerate(row))) for row in rows)),
-        tag("tfoot", tag("tr", *(cell(at, c) for at, c in enumerate(foot)))) if foot else "",
-    )
-
-
-def _chip(text: str, code: str) -> Markup:
-    mood = "good" if code in _GOOD else "bad" if code in _BAD else "warn" if code == "open" else ""
-    return tag("span", text, class_=f"chip {mood}".strip())
-
-
-def _list(texts: Iterable[str]) -> str:
-    found = list(texts)
-    if len(found) < 2:
-        return "".join(found) or "–"
-    return f"{', '.join(found[:-1])} and {found[-1]}"
