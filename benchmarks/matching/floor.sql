@@ -13,6 +13,7 @@ COPY (SELECT m.batch, r.id AS r, m.total
       JOIN (SELECT id, currency, amount_minor, unnest(refs) AS ref FROM right_file) r
       ON r.ref.value = m.batch AND r.currency = m.currency AND r.amount_minor = m.total)
       TO '{out}/floor_3.parquet' (FORMAT parquet);
+-- Legs without references only: of all legs, round amounts of one day would make 40 million pairs a million.
 COPY (SELECT l.id AS l, r.id AS r FROM left_file l JOIN right_file r
       ON l.currency = r.currency AND l.amount_minor = r.amount_minor AND l.day = r.day
       WHERE l.batch = '' AND len(l.refs) = 0 AND len(r.refs) = 0)

@@ -115,9 +115,9 @@ def whole(legs: Sequence[Leg], rules: Rules, on: date) -> Result:
     )
 
 
-@pytest.mark.parametrize("legs_max", [50, 1_000])
-def test_shards_decide_what_one_engine_decides(tmp_path: Path, legs_max: int) -> None:
-    legs = generated(3_000, 7, tmp_path)
+@pytest.mark.parametrize(("rows", "legs_max"), [(1_000, 50), (3_000, 1_000)])
+def test_shards_decide_what_one_engine_decides(tmp_path: Path, rows: int, legs_max: int) -> None:
+    legs = generated(rows, 7, tmp_path)
     results, sizes = in_shards(legs, bench_rules(), ON, legs_max)
     assert told(results) == told([whole(legs, bench_rules(), ON)])
     assert max(sizes) <= legs_max
