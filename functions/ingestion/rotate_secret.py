@@ -1,4 +1,4 @@
-"""POST /tenants/{tenant_id}/sources/{source_id}/secret: another secret for a source's webhooks."""
+"""POST /tenants/{tenant_id}/sources/{source_id}/secret: another secret for a source."""
 
 from __future__ import annotations
 

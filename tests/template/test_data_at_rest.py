@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -174,3 +175,36 @@ def test_every_metric_that_an_alarm_watches_is_counted_somewhere() -> None:
     code = "".join(p.read_text() for folder in CODE for p in folder.rglob("*.py"))
 
     assert {name for name in watched if f'"{name}"' not in code} == set()
+
+
+def test_browsers_send_uploads_from_named_origins_only() -> None:
+    parameter = template()["Parameters"]["UploadOrigins"]
+    assert parameter["Default"] == ""
+    allowed = re.compile(parameter["AllowedPattern"])
+    good = ("", "https://console.example", "https://a.example,http://localhost:5173")
+    assert all(allowed.search(one) for one in good)
+    bad = (
+        "*",
+        "https://*",
+        "https://*.example",
+        "https://a.example,*",
+        "null",
+        "https://a.example/",
+    )
+    assert not any(allowed.search(one) for one in bad)
+    condition, given, nothing = BUCKETS["ArrivalsBucket"]["CorsConfiguration"]["Fn::If"]
+    assert (condition, nothing) == ("UploadsFromBrowsers", {"Ref": "AWS::NoValue"})
+    (rule,) = given["CorsRules"]
+    assert rule["AllowedMethods"] == ["POST"]
+    assert rule["AllowedOrigins"] == {"Fn::Split": [",", {"Ref": "UploadOrigins"}]}
+    assert not any("CorsConfiguration" in b for n, b in BUCKETS.items() if n != "ArrivalsBucket")
+
+
+def test_mail_is_received_for_one_domain_into_the_arrivals_only() -> None:
+    whole = template()["Resources"]
+    assert {whole[n]["Condition"] for n in ("MailRuleSet", "MailRule")} == {"ReceivesMail"}
+    rule = whole["MailRule"]["Properties"]["Rule"]
+    assert (rule["Recipients"], rule["ScanEnabled"]) == ([{"Ref": "MailDomain"}], True)
+    (action,) = rule["Actions"]
+    stored = {"BucketName": {"Ref": "ArrivalsBucket"}, "ObjectKeyPrefix": "mail/by-address/"}
+    assert action == {"S3Action": stored}

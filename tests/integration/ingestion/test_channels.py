@@ -169,6 +169,36 @@ def test_mail_that_ses_stored_becomes_transactions_and_is_moved(channels: Channe
     ) == [("email", "january.xml", "accepted")]  # fmt: skip
 
 
+def for_address(address: str, mail: bytes) -> bytes:
+    """A mail as SES stores it: what it received, and for whom, on top."""
+    server = "by inbound-smtp.us-east-1.amazonaws.com with SMTP id a1"
+    return f"Received: from mx.ncb.example {server} for {address}; Sat\n".encode() + mail
+
+
+def test_mail_to_a_sources_address_is_that_sources(channels: Channels) -> None:
+    key = "mail/by-address/m-1"
+    mail = a_mail(("january.xml", STATEMENT), results=(SES,))
+    address = f"bns.{TENANT}@statements.example"
+    channels.s3.put_object(Bucket="arrivals", Key=key, Body=for_address(address, mail))
+    assert receive_mail.handler(channels.created(key), Context())["new_count"] == 1
+    assert receive_mail.handler(channels.created(key), Context())["seen_count"] == 0
+    assert channels.lying_under("mail") == [f"mail-processed/{TENANT}/bns/m-1"]
+    assert channels.deployed.keys() == [f"raw/{TENANT}/{sha256(STATEMENT)}"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [f"nobody.{TENANT}@statements.example", "bns@statements.example", "x", "bns.kgn-two@x.y"],
+)
+def test_mail_to_an_address_that_nobody_has_is_put_aside(channels: Channels, address: str) -> None:
+    key = "mail/by-address/m-2"
+    mail = a_mail(("january.xml", STATEMENT), results=(SES,))
+    channels.s3.put_object(Bucket="arrivals", Key=key, Body=for_address(address, mail))
+    assert receive_mail.handler(channels.created(key), Context())["refused_count"] == 1
+    assert channels.lying_under("mail") == ["mail-refused/by-address/m-2"]
+    assert channels.deployed.keys() == []
+
+
 def test_forged_mail_is_put_aside_whole(channels: Channels) -> None:
     key = f"mail/{TENANT}/bns/m-2"
     forged = a_mail(("january.xml", STATEMENT), results=("mx.evil.example; dmarc=pass",))

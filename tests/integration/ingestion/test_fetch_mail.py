@@ -31,7 +31,9 @@ def server(tmp_path: Path) -> Iterator[ImapServer]:
 
 
 class Fetcher:
-    def __init__(self, server: ImapServer, password: str = PASSWORD, **place: Any) -> None:
+    def __init__(
+        self, server: ImapServer, password: str = PASSWORD, replaced: str = "", **place: Any
+    ) -> None:
         self.raw = MemoryRawStore()
         self.pauses: list[float] = []
         at: dict[str, Any] = {
@@ -45,7 +47,12 @@ class Fetcher:
         source = a_bank_source(channels=("email",), sftp=None, mail=MailPlace(**at | place))
         self.service = FetchMail(
             MemorySources(source),
-            ImapMailboxes(FixedSecrets({SECRET: {"password": password}})),
+            ImapMailboxes(
+                FixedSecrets(
+                    {SECRET: {"password": password}},
+                    {SECRET: {"password": replaced}} if replaced else None,
+                )
+            ),
             TakeMail(self.raw, lambda: NOON),
             Retry(attempts=3, sleep=self.pauses.append, fraction=lambda: 0.0),
         )
@@ -189,3 +196,12 @@ def test_a_server_without_move_copies_and_expunges_that_mail_alone(
     assert b"MOVE" in b" ".join(told), "nothing was taken away from this server"
     assert [b"b.xml" in m for m in server.lying_in("INBOX")] == [True]
     assert len(server.lying_in("Processed")) == 1
+
+
+def test_a_password_that_was_replaced_is_taken_up_by_the_visit_that_finds_it(
+    server: ImapServer,
+) -> None:
+    server.put(a_mail(("a.xml", b"a")))
+    assert Fetcher(server, password="the old one", replaced=PASSWORD).service.fetch().new_count == 1
+    with pytest.raises(SignInRefused):
+        Fetcher(server, password="old", replaced="old").service.fetch()

@@ -104,7 +104,12 @@ class Puller:
     """Everything real but the stores."""
 
     def __init__(
-        self, server: Server, parts: dict[str, str] | None = None, tries: int = 3, **place: Any
+        self,
+        server: Server,
+        parts: dict[str, str] | None = None,
+        tries: int = 3,
+        replaced: dict[str, str] | None = None,
+        **place: Any,
     ) -> None:
         self.raw = MemoryRawStore()
         self.arrivals = MemoryArrivals(self.raw)
@@ -118,7 +123,8 @@ class Puller:
             "host_key": server.host_key,
             "settle_seconds": 0,
         }
-        secrets = FixedSecrets({SECRET: server.parts if parts is None else parts})
+        known = {SECRET: server.parts if parts is None else parts}
+        secrets = FixedSecrets(known, {SECRET: replaced} if replaced else None)
         self.service = PullFiles(
             MemorySources(replace(profile, sftp=replace(profile.sftp, **at | place))),
             SftpFolders(secrets, Timeouts(read_seconds=5)),
@@ -433,3 +439,16 @@ def test_a_folder_that_is_not_there_is_told(server: Server) -> None:
     puller = Puller(server, out_dir="nowhere")
     with pytest.raises(Unavailable, match=r"sftp\.no_folder"):
         puller.service.pull()
+
+
+def test_a_credential_that_was_replaced_is_taken_up_by_the_visit_that_finds_it(
+    server: Server,
+) -> None:
+    server.put(b"a.xml", b"one")
+    wrong = {"password": "not the one any more"}
+    puller = Puller(server, wrong, replaced=server.parts)
+    assert puller.service.pull().new_count == 1
+    assert puller.pauses == []  # it was no line that broke
+    again = Puller(server, wrong, replaced=wrong)
+    with pytest.raises(SignInRefused):
+        again.service.pull()

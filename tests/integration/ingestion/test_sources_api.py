@@ -34,6 +34,7 @@ from tests.support.handlers import Context, a_request
 from tests.support.ingestion import SECRET, SECRET_ID, TENANT, stripe_signature
 from tests.support.outbox import make_outbox_table
 from tests.unit.formats.test_stripe import event
+from tests.unit.ingestion.test_normalise import a_file
 
 EVENTS = Path(__file__).resolve().parents[3] / "events" / "ingestion"
 GROUP = "sources"
@@ -165,6 +166,42 @@ def test_a_secret_is_rotated_and_both_are_valid_until_its_end(desk: Desk) -> Non
     assert desk.vault.list_secrets()["SecretList"][0]["Name"] == f"{SECRET_ID}/webhook"
     body = {"secret": "whsec_the_third", "previous_valid_seconds": 0}
     assert desk.call(rotate_secret, body, source_id="stripe")[1]["previous_valid_until"] is None
+
+
+def test_what_we_sign_in_with_is_replaced_without_being_shown(desk: Desk) -> None:
+    desk.deployed.register(STRIPE)
+    desk.deployed.register(BANK)
+    for source_id, channel, secret in (
+        ("stripe", "poll", "rk_live_first"),
+        ("stripe", "poll", "rk_live_second"),
+        ("ncb", "sftp", "letmein"),
+    ):
+        body = {"channel": channel, "secret": secret}
+        status, answer = desk.call(rotate_secret, body, source_id=source_id)
+        assert (status, answer) == (200, {"source_id": source_id, "channel": channel})
+    kept = {
+        s["Name"]: json.loads(desk.vault.get_secret_value(SecretId=s["Name"])["SecretString"])
+        for s in desk.vault.list_secrets()["SecretList"]
+    }
+    assert kept == {
+        f"{SECRET_ID}/webhook": {"webhook_secret": SECRET},
+        SECRET_ID: {"api_key": "rk_live_second"},
+        f"/pardna/local/{TENANT}/ncb": {"password": "letmein"},
+    }
+    before = desk.vault.get_secret_value(SecretId=SECRET_ID, VersionStage="AWSPREVIOUS")
+    assert json.loads(before["SecretString"]) == {"api_key": "rk_live_first"}
+    assert "rk_live" not in json.dumps(desk.call(show_source, source_id="stripe")[1])
+    for wrong in (
+        {"channel": "email", "secret": "letmein"},
+        {"channel": "sftp", "secret": "-----BEGIN OPENSSH PRIVATE KEY-----\nnonsense"},
+        {"channel": "sftp", "secret": ""},
+        {"channel": "sftp", "secret": "letmein", "previous_valid_seconds": 60},
+        {"channel": "pigeon", "secret": "letmein"},
+        {"secret": "short"},
+    ):
+        assert desk.call(rotate_secret, wrong, source_id="ncb")[0] == 400
+    body = {"channel": "sftp", "secret": "letmein"}
+    assert desk.call(rotate_secret, body, source_id="ncb", principal="stranger")[0] == 403
 
 
 def test_events_that_no_webhook_told_of_are_filled_in_by_polling_and_counted(
@@ -365,6 +402,41 @@ def test_a_replay_that_breaks_off_is_not_lost(desk: Desk) -> None:
     assert desk.replayed() == []
     assert desk.deployed.rows("SELECT count(*), max(version) FROM platform.transactions") == [
         (1, 1)
+    ]
+
+
+def test_a_replay_closes_the_quarantined_rows_that_count_now_and_no_others(desk: Desk) -> None:
+    desk.deployed.register(BANK | {"currency": "USD"})  # wrong: the account is in JMD
+    good = a_camt053(an_entry(reference="GOOD"))
+    bad = a_camt053(an_entry(reference="BAD"), closing="1.00", statement_id="S-2")
+    receipt = Receipt("ncb", "sftp", "a.xml", datetime.now(UTC))
+    kept = store_wiring.raw_store().put_named(TENANT, a_file(good, bad), receipt)
+    assert desk.deployed.normalise() == []
+    standing = "SELECT code, status FROM platform.quarantine ORDER BY position, code"
+    before = desk.deployed.rows(standing)
+    assert {status for _, status in before} == {"open"}
+    assert desk.deployed.rows("SELECT status FROM platform.deliveries") == [("quarantined",)]
+    desk.deployed.register(BANK)
+    for _ in range(2):
+        one = {"raw_sha256": kept.raw_sha256}
+        assert desk.call(replay_deliveries, one, source_id="ncb")[0] == 202
+        assert desk.replayed() == []
+    after = desk.deployed.rows(standing)
+    assert {(c, s) for c, s in after} == {
+        ("statement.currency", "replayed"),
+        ("statement.does_not_tie", "open"),
+    }
+    found = desk.deployed.rows(
+        "SELECT principal, subject, detail FROM app.audit_log WHERE action = 'quarantine.replayed'"
+    )
+    ((principal, subject, detail),) = found  # once, though it was replayed twice
+    assert (principal, subject) == ("system:ingestion", kept.raw_sha256)
+    closed = sum(status == "replayed" for _, status in after)
+    assert (len(detail["quarantine_ids"]), detail["source_id"]) == (closed, "ncb")
+    assert detail["reason"]
+    assert detail["correlation_id"]
+    assert desk.deployed.rows("SELECT external_id FROM platform.transactions") == [
+        ("GOOD|2026-01-31|500000",)
     ]
 
 

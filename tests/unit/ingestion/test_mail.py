@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from pardna.ingestion import take_mail
 from pardna.ingestion.mail import Mail, read, sender_of
-from pardna.ingestion.mail_trust import judge
+from pardna.ingestion.mail_trust import addressed_to, judge
 from pardna.ingestion.model import Captured, MailPlace, Receipt, SourceProfile
 from pardna.ingestion.retry import Retry
 from pardna.ingestion.take_mail import FetchMail, TakeMail
@@ -338,8 +338,8 @@ def test_every_write_of_taking_mail_is_on_the_list() -> None:
     assert writes == ["put", "put", "move"]
     listed = take_mail.__doc__ or ""
     assert ("1. " in listed, "2. " in listed, "3. " in listed) == (True, True, False)
-    # One for attachments; a mail is moved in a mailbox or in the object store.
-    assert inspect.getsource(take_mail).count("# boundary") == 3
+    # One for attachments; a mail is moved in a mailbox, or in the object store by its key or address.
+    assert inspect.getsource(take_mail).count("# boundary") == 4
 
 
 def test_a_bomb_is_put_aside_and_the_next_mail_is_taken() -> None:
@@ -368,3 +368,39 @@ def test_a_store_that_is_down_leaves_the_mail_for_the_next_time() -> None:
     assert box.moved == {}
     raw.fail_next = 0
     assert a_fetcher(box, raw).fetch().new_count == 1
+
+
+RECEIVED = (
+    "Received: from mx.ncb.example (mx.ncb.example [192.0.2.1])\r\n"
+    " by inbound-smtp.us-east-1.amazonaws.com with SMTP id abc123\r\n"
+    " for {to};\r\n Sat, 31 Jan 2026 12:00:00 +0000 (UTC)\r\n"
+)
+OTHERS = "Received: by mx.evil.example for ncb.kgn-two@statements.example; Sat\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "whose"),
+    [
+        (RECEIVED.format(to="ncb.kgn-one@statements.example"), ("kgn-one", "ncb")),
+        (RECEIVED.format(to="<NCB.Kgn-One@statements.example>"), ("kgn-one", "ncb")),
+        (
+            "Return-Path: <a@b.c>\r\n" + RECEIVED.format(to="ncb.kgn-one@x.example") + OTHERS,
+            ("kgn-one", "ncb"),
+        ),
+        (RECEIVED.format(to="ncb@statements.example"), ("", "ncb")),
+        (OTHERS + RECEIVED.format(to="ncb.kgn-one@statements.example"), ("", "")),
+        ("To: ncb.kgn-one@statements.example\r\n", ("", "")),
+        ("Subject: x\r\n\r\n" + RECEIVED.format(to="ncb.kgn-one@x.example"), ("", "")),
+        (RECEIVED.format(to="a b@c.d"), ("", "")),
+        ("Received:\r\n", ("", "")),
+        ("", ("", "")),
+    ],
+)
+def test_whom_a_mail_is_for_is_what_ses_wrote_last(head: str, whose: tuple[str, str]) -> None:
+    assert addressed_to(head.encode() + b"\r\n\r\nbody") == whose
+    assert addressed_to(head.replace("\r\n", "\n").encode() + b"\n\nbody") == whose
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_make_asking_whom_a_mail_is_for_fail(raw: bytes) -> None:
+    addressed_to(b"Received: by inbound-smtp.x.amazonaws.com for " + raw)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -86,7 +86,8 @@ def processor(page_rows: int = 2) -> FixedPoller:
 
 def poller(raw: MemoryRawStore, source: MemorySources, fixed: FixedPoller) -> PollProvider:
     retry = Retry(sleep=lambda _: None, fraction=lambda: 1.0)
-    return PollProvider(source, {"stripe": fixed}, raw, lambda: NOON, retry)
+    now = datetime.fromtimestamp(START + 30 * DAY, UTC)
+    return PollProvider(source, {"stripe": fixed}, raw, lambda: now, retry)
 
 
 def test_a_second_poll_keeps_nothing_new_and_starts_later() -> None:
@@ -109,6 +110,16 @@ def test_all_documents_are_read_as_transactions_of_their_payout() -> None:
     parsed = [stripe_balance.read(data, origin) for data, _ in raw.objects.values()]
     found = {(t.external_id, t.batch_id) for p in parsed for t in p.transactions}
     assert {("ch_1", "po_9"), ("ch_1", ""), ("po_9", "po_9")} <= found
+
+
+def test_what_is_dated_ahead_hides_nothing_that_is_made_until_then() -> None:
+    raw, sources, fixed = MemoryRawStore(), MemorySources(a_stripe_source()), processor()
+    fixed.lists["charges"] = [{"id": "ch_ahead", "created": START + 60 * DAY}]
+    poller(raw, sources, fixed).poll()
+    fixed.lists["charges"].append({"id": "ch_late", "created": START + 29 * DAY})
+    poller(raw, sources, fixed).poll()
+    kept = {r["id"] for data, _ in raw.objects.values() for r in json.loads(data)["data"]}
+    assert {"ch_ahead", "ch_late"} <= kept
 
 
 @pytest.mark.parametrize("page_rows", [1, 2, 3, 100])

@@ -13,13 +13,14 @@ import pytest
 
 from pardna.ingestion import deliveries
 from pardna.ingestion import sources as service
-from pardna.ingestion.model import SourceProfile
+from pardna.ingestion.credentials import replaced
+from pardna.ingestion.model import MailPlace, SftpPlace, SourceProfile
 from pardna.ingestion.schedules import Schedule
 from pardna.ingestion.sources import SecretDesk, SourceDesk, shown
 from pardna.ingestion.visits import due
 from pardna.ingestion.webhook_rules import HmacScheme, WebhookRules
 from pardna.runtime.errors import InvalidInput, NotFound, Unavailable
-from tests.fakes.ingestion import MemorySchedules, MemorySources, MemoryVault
+from tests.fakes.ingestion import FixedSecrets, MemorySchedules, MemorySources, MemoryVault
 from tests.support.ingestion import NOON, SECRET_ID, TENANT, a_bank_source, a_stripe_source
 
 VAULT_ID = f"{SECRET_ID}/webhook"
@@ -170,6 +171,60 @@ def test_a_secret_that_could_check_nothing_is_refused(
     with pytest.raises(InvalidInput, match=r"source\.secret"):
         desk(vault, **changes).rotate(TENANT, "stripe", secret, overlap)
     assert vault.texts == {}
+
+
+PLACES: dict[str, Any] = {
+    "channels": ("webhook", "poll", "sftp", "email"),
+    "sftp": SftpPlace("h", 22, "u", "ssh-ed25519 AAAA", f"{SECRET_ID}/bank"),
+    "mail": MailPlace(("@ncb.example",), "h", 993, "u", f"{SECRET_ID}/mail"),
+}
+
+
+@pytest.mark.parametrize(
+    ("channel", "secret", "where", "part"),
+    [
+        ("poll", "rk_live_1", SECRET_ID, "api_key"),
+        ("sftp", "letmein", f"{SECRET_ID}/bank", "password"),
+        ("sftp", "-----BEGIN OPENSSH PRIVATE KEY-----", f"{SECRET_ID}/bank", "private_key"),
+        ("email", "letmein", f"{SECRET_ID}/mail", "password"),
+    ],
+)
+def test_a_credential_is_replaced_in_its_own_secret_only(
+    channel: str, secret: str, where: str, part: str
+) -> None:
+    vault = MemoryVault()
+    vault.texts = {where: "before", f"{SECRET_ID}/webhook": "untouched"}
+    for _ in range(2):
+        desk(vault, **PLACES).replace_credential(TENANT, "stripe", channel, secret)
+    untouched = {f"{SECRET_ID}/webhook": "untouched"}
+    assert vault.texts == {where: json.dumps({part: secret})} | untouched
+
+
+@pytest.mark.parametrize(
+    ("channel", "changes"),
+    [
+        ("webhook", {}),
+        ("upload", {}),
+        ("sftp", {"channels": ("poll",)}),
+        ("email", {"mail": MailPlace(("@ncb.example",))}),
+        ("poll", {"secret_id": f"{SECRET_ID}/bank"}),
+        ("sftp", {"secret_id": f"{SECRET_ID}/bank"}),
+    ],
+)
+def test_a_credential_that_nobody_or_two_would_use_is_refused(
+    channel: str, changes: dict[str, Any]
+) -> None:
+    vault = MemoryVault()
+    with pytest.raises(InvalidInput, match=r"source\.secret"):
+        desk(vault, **PLACES | changes).replace_credential(TENANT, "stripe", channel, "letmein")
+    assert vault.texts == {}
+
+
+def test_a_refused_credential_is_tried_again_only_when_it_is_another_one() -> None:
+    old, new = {"s": {"password": "old"}}, {"s": {"password": "new"}}
+    assert replaced(FixedSecrets(old), "s", "sftp", ("", "old")) is None  # read just now
+    assert replaced(FixedSecrets(old, old), "s", "sftp", ("", "old")) is None  # still that one
+    assert replaced(FixedSecrets(old, new), "s", "sftp", ("", "old")) == ("", "new")
 
 
 def test_what_is_shown_holds_no_secret() -> None:

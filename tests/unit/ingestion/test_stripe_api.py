@@ -106,6 +106,25 @@ def test_other_answers_have_names(answer: Answer, expected: type[Exception] | No
                 poller.page(a_stripe_source(), "charges", 0, "")
 
 
+def test_a_key_that_is_refused_is_read_anew_and_asked_with_once_more() -> None:
+    keys = ["sk_test_old"]
+
+    def renewed(_: object, refused: str) -> bool:
+        keys.append("sk_test_new")
+        return keys[-1] != refused
+
+    refusal = error(401, "authentication_error")
+    with serving(refusal, (200, {}, PAGE)) as (url, asked):
+        poller = StripePoller(url, lambda _: keys[-1], retries=0, renewed=renewed)
+        assert poller.page(a_stripe_source(), "charges", 0, "").rows
+    assert (len(asked), keys) == (2, ["sk_test_old", "sk_test_new"])
+    with serving(refusal) as (url, asked):
+        poller = StripePoller(url, lambda _: keys[-1], retries=0, renewed=renewed)
+        with pytest.raises(NotAuthenticated):
+            poller.page(a_stripe_source(), "charges", 0, "")
+    assert len(asked) == 1  # the same key again would be refused again
+
+
 def test_members_of_a_payout_and_events_are_asked_for_by_name() -> None:
     with serving((200, {}, PAGE)) as (url, asked):
         poller = StripePoller(url, lambda _: "sk_test_1")

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from pardna.ingestion.credentials import credential_of, replaced
 from pardna.ingestion.mail import MAIL_BYTES_MAX
 from pardna.ingestion.mail_ports import Mailbox
 from pardna.ingestion.model import MailPlace, SourceProfile
-from pardna.ingestion.ports import SecretParts
+from pardna.ingestion.ports import RenewableSecrets
 from pardna.runtime.errors import InvalidInput, NotFound, SignInRefused, Unavailable, UntrustedHost
 
 #: Seconds to wait for each answer.
@@ -28,7 +29,7 @@ _SIZE = re.compile(rb"UID (\d+)\b.*RFC822\.SIZE (\d+)|RFC822\.SIZE (\d+)\b.*UID 
 class ImapMailboxes:
     """`Mailboxes`: signs in with the password that the source's secret holds."""
 
-    def __init__(self, secrets: SecretParts) -> None:
+    def __init__(self, secrets: RenewableSecrets) -> None:
         self._secrets = secrets
 
     @contextmanager
@@ -37,7 +38,7 @@ class ImapMailboxes:
         place = profile.mail
         if place is None or not place.host:
             raise InvalidInput("source.mail", "this source has no mail server")
-        password = self._secrets.part(place.secret_id, "password")
+        credential = credential_of(self._secrets, place.secret_id, "email")
         with _named():
             session = _connected(place, min(READ_SECONDS, max(seconds, 1.0)))
         ending = threading.Timer(min(seconds, threading.TIMEOUT_MAX), _cut, [session])
@@ -46,13 +47,12 @@ class ImapMailboxes:
         try:
             with _named():
                 try:
-                    _sign_in(session, place.user, password)
-                except imaplib.IMAP4.abort:
-                    raise
-                except imaplib.IMAP4.error:
-                    raise SignInRefused(
-                        "imap.sign_in_refused", "the mail server refused our sign-in"
-                    ) from None
+                    _signed_in(session, place.user, credential)
+                except SignInRefused:
+                    other = replaced(self._secrets, place.secret_id, "email", credential)
+                    if other is None:
+                        raise
+                    _signed_in(session, place.user, other)
                 _done(session.select(_quoted(place.folder)))
                 yield _Box(session)
         finally:
@@ -61,6 +61,15 @@ class ImapMailboxes:
                 session.logout()
             with suppress(OSError):
                 session.shutdown()  # where goodbye did not get through
+
+
+def _signed_in(session: imaplib.IMAP4, user: str, credential: tuple[str, ...]) -> None:
+    try:
+        _sign_in(session, user, credential[0])
+    except imaplib.IMAP4.abort:
+        raise
+    except imaplib.IMAP4.error:
+        raise SignInRefused("imap.sign_in_refused", "the mail server refused our sign-in") from None
 
 
 class _Box:

@@ -21,6 +21,12 @@ _COMMENT = re.compile(r"\([^()]*\)")
 _RESULT = re.compile(
     r"(?P<method>[a-z0-9-]+)\s*(?:/\s*\d+\s*)?=\s*(?P<result>[a-z]+)(?P<rest>.*)", re.DOTALL
 )
+#: What SES writes above a mail that it receives, and nobody else can: whom it was for.
+_RECEIVED = re.compile(
+    rb"by inbound-smtp\.[a-z0-9-]+\.amazonaws\.com\b.*?\bfor\s+<?([^\s<>;@]{1,64})@[^\s<>;@]+>?\s*;",
+    re.DOTALL,
+)
+_HEADER_BYTES = 64 * 1024
 _PROPERTY = re.compile(r"(?P<name>[a-z]+\.[a-z0-9-]+)\s*=\s*\"?(?P<value>[^\s;\"]+)\"?")
 
 
@@ -50,6 +56,22 @@ def judge(mail: Mail, place: MailPlace, *, by_ses: bool = False) -> Refusal | No
     if trusted and not is_authentic(mail, trusted):
         return Refusal("mail.not_authentic", "nobody we trust says that it is from there")
     return None
+
+
+def addressed_to(data: bytes) -> tuple[str, str]:
+    """Tenant and source that a mail is for, by the address ``source.tenant@…`` that SES received it
+    for; two empty texts when that cannot be told.
+
+    Only the topmost Received header counts: SES writes it last. To and Cc prove nothing.
+    """
+    head = re.split(rb"\r?\n\r?\n", data[:_HEADER_BYTES], maxsplit=1)[0]
+    headers = re.split(rb"\r?\n(?![ \t])", head)
+    first = next((h for h in headers if h[:9].lower() == b"received:"), b"")
+    found = _RECEIVED.search(first)
+    if found is None:
+        return "", ""
+    source_id, _, tenant_id = found[1].decode("ascii", "replace").lower().partition(".")
+    return tenant_id, source_id
 
 
 def is_listed(sender: str, allowed: Sequence[str]) -> bool:

@@ -166,7 +166,9 @@ class PollProvider:
             self._remember(visit)  # boundary 2
             if visit.seconds_left() <= 0:
                 raise _OutOfTime
-        done = Mark(since=max(mark.since, _start(mark.newest)))
+        # Payouts are dated ahead: what is made until then is still to come.
+        newest = min(mark.newest, int(self.clock().timestamp()))
+        done = Mark(since=max(mark.since, _start(newest)))
         if done != mark:
             visit.marks[resource] = done
             self._remember(visit)  # boundary 3

@@ -1,4 +1,4 @@
-"""Webhook secrets in Secrets Manager, written: read by nobody but who checks signatures."""
+"""Sources' secrets in Secrets Manager, written: webhook secrets after a look, credentials without."""
 
 from __future__ import annotations
 

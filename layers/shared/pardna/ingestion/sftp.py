@@ -5,15 +5,23 @@ from __future__ import annotations
 import math
 import stat
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
 
 import paramiko
 
-from pardna.ingestion.model import SourceProfile
-from pardna.ingestion.ports import RemoteFile, RemoteFolder, SecretParts
+from pardna.ingestion.credentials import credential_of, replaced
+from pardna.ingestion.model import SftpPlace, SourceProfile
+from pardna.ingestion.ports import RemoteFile, RemoteFolder, RenewableSecrets
 from pardna.runtime import sftp
-from pardna.runtime.errors import Conflict, InvalidInput, NotFound, NotPermitted, Unavailable
+from pardna.runtime.errors import (
+    Conflict,
+    InvalidInput,
+    NotFound,
+    NotPermitted,
+    SignInRefused,
+    Unavailable,
+)
 
 #: What is asked for ahead, and so at most held in memory: fills a line of 80 MB/s at 50 ms.
 _WINDOW = 4 * 1024 * 1024
@@ -22,7 +30,7 @@ _WINDOW = 4 * 1024 * 1024
 class SftpFolders:
     """`RemoteFolders`: signs in with the key or the password that the source's secret holds."""
 
-    def __init__(self, secrets: SecretParts, timeouts: sftp.Timeouts | None = None) -> None:
+    def __init__(self, secrets: RenewableSecrets, timeouts: sftp.Timeouts | None = None) -> None:
         self._secrets = secrets
         self._timeouts = timeouts or sftp.Timeouts()
 
@@ -32,19 +40,33 @@ class SftpFolders:
         place = profile.sftp
         if place is None:
             raise InvalidInput("source.sftp", "this source has no server")
-        key = self._secrets.part(place.secret_id, "private_key")
-        password = "" if key else self._secrets.part(place.secret_id, "password")
         limit = 0.0 if math.isinf(seconds) else max(seconds, 0.1)
-        with sftp.connect(
-            place.host,
-            place.port,
-            place.user,
-            place.host_key,
-            private_key_pem=key,
-            password=password,
-            timeouts=replace(self._timeouts, session_seconds=limit),
-        ) as client:
+        timeouts = replace(self._timeouts, session_seconds=limit)
+        credential = credential_of(self._secrets, place.secret_id, "sftp")
+        with ExitStack() as session:
+            try:
+                client = session.enter_context(_session(place, credential, timeouts))
+            except SignInRefused:
+                other = replaced(self._secrets, place.secret_id, "sftp", credential)
+                if other is None:
+                    raise
+                client = session.enter_context(_session(place, other, timeouts))
             yield _Folder(client, place.out_dir)
+
+
+def _session(
+    place: SftpPlace, credential: tuple[str, ...], timeouts: sftp.Timeouts
+) -> AbstractContextManager[paramiko.SFTPClient]:
+    key, password = credential
+    return sftp.connect(
+        place.host,
+        place.port,
+        place.user,
+        place.host_key,
+        private_key_pem=key,
+        password="" if key else password,
+        timeouts=timeouts,
+    )
 
 
 class _Folder:

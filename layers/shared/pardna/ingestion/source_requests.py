@@ -29,10 +29,21 @@ class SourceChange(_Strict):
 
 
 class NewSecret(_Strict):
-    """A webhook secret as the provider shows it, and how long the one before is valid too."""
+    """A webhook secret as the provider shows it, and how long the one before is valid too; or, for
+    another channel, what we sign in with: an API key, a password, a private key as PEM."""
 
-    secret: SecretStr = Field(min_length=8, max_length=1_000)
+    secret: SecretStr = Field(min_length=1, max_length=16_000)
+    channel: Literal["webhook", "poll", "sftp", "email"] = "webhook"
     previous_valid_seconds: int = Field(default=86_400, ge=0, le=30 * 86_400)
+
+    @model_validator(mode="after")
+    def _fits_its_channel(self) -> NewSecret:
+        if self.channel == "webhook":
+            if not 8 <= len(self.secret) <= 1_000:
+                raise ValueError("a webhook's secret has 8 to 1000 characters")
+        elif "previous_valid_seconds" in self.model_fields_set:
+            raise ValueError("how long the one before is valid is for the other side to say")
+        return self
 
 
 class NewReplay(_Strict):

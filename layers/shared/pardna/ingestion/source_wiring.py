@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from pardna.ingestion.credentials import part_for
 from pardna.ingestion.model import SourceProfile
 from pardna.ingestion.store_wiring import sources
 from pardna.runtime.clients import client
@@ -52,10 +53,22 @@ def change_source(tenant_id: str, source_id: str, body: SourceChange) -> dict[st
 
 
 def rotate_secret(tenant_id: str, source_id: str, body: NewSecret) -> dict[str, Any]:
-    """Give a source's webhooks another secret; until when the one before is valid too."""
+    """Give a source another secret; until when the one before is valid too, for webhooks."""
+    if body.channel != "webhook":
+        return _replace_credential(tenant_id, source_id, body)
     overlap = timedelta(seconds=body.previous_valid_seconds)
     until = secret_desk().rotate(tenant_id, source_id, body.secret.get_secret_value(), overlap)
     return {"source_id": source_id, "previous_valid_until": None if until is None else iso(until)}
+
+
+def _replace_credential(tenant_id: str, source_id: str, body: NewSecret) -> dict[str, Any]:
+    secret = body.secret.get_secret_value()
+    if body.channel == "sftp" and part_for("sftp", secret) == "private_key":
+        from pardna.runtime.sftp import load_private_key
+
+        load_private_key(secret)  # one that nobody can read is refused now, not at the next pull
+    secret_desk().replace_credential(tenant_id, source_id, body.channel, secret)
+    return {"source_id": source_id, "channel": body.channel}
 
 
 def replay(tenant_id: str, source_id: str, body: NewReplay, cause: str) -> dict[str, Any]:

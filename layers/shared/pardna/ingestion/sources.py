@@ -9,6 +9,7 @@ is visited twice at worst, and a visit may be repeated. The same request again c
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from typing import Any
 
 from pardna.ingestion import schedules as rules
 from pardna.ingestion.capture import rotated, webhook_secret_id
+from pardna.ingestion.credentials import part_for, secret_id_of
 from pardna.ingestion.model import SourceProfile
 from pardna.ingestion.ports import Schedules, SecretVault, Sources
 from pardna.ingestion.schedules import Schedule
@@ -72,7 +74,7 @@ class SourceDesk:
 
 @dataclass(frozen=True, slots=True)
 class SecretDesk:
-    """Gives a source's webhooks another secret."""
+    """Gives a source other secrets: what its webhooks are signed with, what we sign in with."""
 
     sources: Sources
     vault: SecretVault
@@ -104,6 +106,18 @@ class SecretDesk:
             self.vault.write(secret_id, text)
             count("WebhookSecretRotated")
         return until
+
+    def replace_credential(self, tenant_id: str, source_id: str, channel: str, secret: str) -> None:
+        """Make `secret` what a channel (``poll``, ``sftp``, ``email``) signs in with from now on.
+
+        What it was before is not read; whether it is still valid is the other side's business.
+        Never returned, logged or shown. Raises NotFound, InvalidInput ``source.secret``, Unavailable.
+        """
+        profile = self.sources.get(tenant_id, source_id)
+        secret_id = secret_id_of(profile, channel)
+        self.vault.write(secret_id, json.dumps({part_for(channel, secret): secret}))
+        count("CredentialReplaced")
+        logger.info("Credential replaced", tenant_id=tenant_id, source_id=source_id)
 
 
 def shown(profile: SourceProfile) -> dict[str, Any]:

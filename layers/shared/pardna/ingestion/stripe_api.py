@@ -39,7 +39,8 @@ _PAUSE_SECONDS_MAX = 30.0
 
 
 class StripePoller:
-    """`ProviderPoller` on Stripe's API at `base`. `key_of` gives a source's secret key.
+    """`ProviderPoller` on Stripe's API at `base`. `key_of` gives a source's secret key, `renewed`
+    whether it gives another one after this one was refused.
 
     The SDK itself retries conflicts, server errors and lost connections; it does not wait when it is
     told to slow down (429), so that is done here: as long as ``Retry-After`` says and a little more,
@@ -54,12 +55,14 @@ class StripePoller:
         sleep: Callable[[float], None] = time.sleep,
         # Not cryptographic: it spreads retries, nothing more.
         fraction: Callable[[], float] = random.random,
+        renewed: Callable[[SourceProfile, str], bool] = lambda _profile, _refused: False,
     ) -> None:
         self._base = base
         self._key_of = key_of
         self._retries = retries
         self._sleep = sleep
         self._fraction = fraction
+        self._renewed = renewed
         self._clients: dict[str, stripe.StripeClient] = {}
 
     def resources(self) -> Sequence[str]:
@@ -106,14 +109,17 @@ class StripePoller:
         self, profile: SourceProfile, path: str, parameters: dict[str, Any]
     ) -> Mapping[str, Any]:
         for attempt in range(1, _THROTTLED_MAX + 1):
+            key = self._key_of(profile)
             try:
-                answer = self._client(profile).raw_request("get", path, **parameters)
+                answer = self._client(key).raw_request("get", path, **parameters)
                 page: Mapping[str, Any] = answer.data
                 return page
             except stripe.RateLimitError as error:
                 if attempt < _THROTTLED_MAX:
                     self._wait(attempt, error.headers)
             except (stripe.AuthenticationError, stripe.PermissionError):
+                if self._renewed(profile, key):
+                    continue
                 raise NotAuthenticated(
                     "stripe.key_refused", "Stripe refuses this source's key"
                 ) from None
@@ -132,9 +138,8 @@ class StripePoller:
         backoff = 0.5 * 2.0**attempt
         self._sleep(min(known + backoff * self._fraction(), _PAUSE_SECONDS_MAX))
 
-    def _client(self, profile: SourceProfile) -> stripe.StripeClient:
+    def _client(self, key: str) -> stripe.StripeClient:
         """One client for each key: its connections are kept open between pages."""
-        key = self._key_of(profile)
         if key not in self._clients:
             self._clients[key] = stripe.StripeClient(
                 key, base_addresses={"api": self._base}, max_network_retries=self._retries

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pardna.ingestion.mail import MAIL_BYTES_MAX, Mail, read
 from pardna.ingestion.mail_ports import Mailbox, Mailboxes, MailShelf
-from pardna.ingestion.mail_trust import judge
+from pardna.ingestion.mail_trust import addressed_to, judge
 from pardna.ingestion.model import MailPlace, Receipt, SourceProfile
 from pardna.ingestion.ports import RawStore, Sources
 from pardna.ingestion.retry import Retry
@@ -26,6 +26,7 @@ from pardna.runtime.observability import count, logger
 #: Seconds kept to end a session in order.
 MARGIN_SECONDS = 30.0
 _KEY = re.compile(r"mail/([^/]+)/([^/]+)/([^/]+)")
+_BY_ADDRESS = re.compile(r"mail/by-address/([^/]+)")
 
 
 @dataclass(slots=True)
@@ -158,7 +159,8 @@ class FetchMail:
 
 @dataclass(frozen=True, slots=True)
 class ReceiveMail:
-    """Take mail that Amazon SES has stored under ``mail/{tenant}/{source}/{message}``."""
+    """Take mail that Amazon SES has stored under ``mail/by-address/{message}``, for whomever SES
+    received it, or under ``mail/{tenant}/{source}/{message}``."""
 
     sources: Sources
     shelf: MailShelf
@@ -167,28 +169,63 @@ class ReceiveMail:
     def receive(self, key: str) -> Taken:
         """Take one mail and move it to ``mail-processed/`` or ``mail-refused/``.
 
-        Again, or after it was moved, nothing changes. Raises InvalidInput for a key that is none
-        of ours, NotFound for an unknown source, Unavailable.
+        Again, or after it was moved, nothing changes. Mail for an address that nobody has is
+        refused. Raises InvalidInput for a key that is none of ours, NotFound for an unknown source
+        in a key, Unavailable.
         """
-        match = _KEY.fullmatch(key)
-        if match is None:
+        by_address, match = _BY_ADDRESS.fullmatch(key), _KEY.fullmatch(key)
+        if by_address is None and match is None:
             raise InvalidInput("mail.key", "not the key of a mail")
-        profile = self.sources.get(match[1], match[2])
         taken = Taken()
         try:
-            data = self.shelf.read(key, MAIL_BYTES_MAX)
+            if by_address is not None:
+                return self._by_address(key, by_address[1], taken)
+            assert match is not None  # noqa: S101  (for the type checker)
+            profile = self.sources.get(match[1], match[2])
+            return self._take(key, match[3], profile, taken)
+        except _Moved:
+            logger.info("Mail was moved before")
+            return taken
+
+    def _by_address(self, key: str, message: str, taken: Taken) -> Taken:
+        """Anybody can send to any address of the domain: what is not for a source is no failure."""
+        try:
+            tenant_id, source_id = addressed_to(self._read(key))
+            profile = self.sources.get(tenant_id, source_id)
+        except (TooLarge, NotFound):
+            tenant_id = ""
+        if tenant_id:
+            return self._take(key, message, profile, taken)
+        logger.info("Mail refused", error_code="mail.address")
+        count("MailRefused")
+        taken.seen_count += 1
+        taken.refused_count += 1
+        self.shelf.move(key, f"mail-refused/by-address/{message}")  # boundary 2
+        return taken
+
+    def _take(self, key: str, message: str, profile: SourceProfile, taken: Taken) -> Taken:
+        try:
+            data = self._read(key)
             is_wanted = profile.enabled and "email" in profile.channels
             believed = is_wanted and self.taker.take(profile, data, taken, by_ses=True)
         except TooLarge:
             self.taker.too_large(profile, taken)
             believed = False
-        except NotFound:
-            logger.info("Mail was moved before", source_id=profile.source_id)
-            return taken
         target = "mail-processed" if believed else "mail-refused"
-        self.shelf.move(key, f"{target}/{match[1]}/{match[2]}/{match[3]}")  # boundary 2
+        new_key = f"{target}/{profile.tenant_id}/{profile.source_id}/{message}"
+        self.shelf.move(key, new_key)  # boundary 2
         count("MailAttachmentsKept", taken.new_count)
         return taken
+
+    def _read(self, key: str) -> bytes:
+        try:
+            return self.shelf.read(key, MAIL_BYTES_MAX)
+        except NotFound:
+            raise _Moved from None
+
+
+class _Moved(Exception):
+    """The mail does not lie there any more."""
 
 
 def _place(profile: SourceProfile) -> MailPlace:

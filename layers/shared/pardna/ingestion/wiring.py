@@ -65,11 +65,18 @@ def pull_files() -> PullFiles:
 @cache
 def poll_provider() -> PollProvider:
     """Outside the database's network: the processor's API, secrets, object store, directory."""
+    from pardna.ingestion.credentials import replaced
     from pardna.ingestion.poll import PollProvider
     from pardna.ingestion.stripe_api import StripePoller
 
     base = settings().stripe_settlement_base or settings().stripe_api_base
-    pollers = {"stripe": StripePoller(base, lambda p: secrets().part(p.secret_id, "api_key"))}
+    pollers = {
+        "stripe": StripePoller(
+            base,
+            lambda p: secrets().part(p.secret_id, "api_key"),
+            renewed=lambda p, key: replaced(secrets(), p.secret_id, "poll", (key,)) is not None,
+        )
+    }
     return PollProvider(sources(), pollers, raw_store(), utc_now, Retry())
 
 
