@@ -214,6 +214,7 @@ def test_a_number_written_is_the_number_read(minor: int) -> None:
         {"amounts": {"amount": "a", "decimal_mark": ",", "thousands_mark": ","}},
         {"dates": {"occurred": "d", "formats": []}},
         {"dates": {"occurred": "d", "formats": ["%H:%M"]}},
+        {"dates": {"occurred": "d", "formats": ["%Y%Y%m%d"]}},
         {"dates": {"occurred": "d", "zone": "Mars/Olympus"}},
         {"currency": "BTC"},
         {"currency": ""},

@@ -11,16 +11,25 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from functools import cache
 from typing import BinaryIO
 
 from pardna.formats.items import Item, collect
 from pardna.formats.model import Origin, Parsed, Problem
-from pardna.formats.psp import STRONG, WEAK, currency_of, exact, guarded, movement
+from pardna.formats.psp import (
+    ROW_ERRORS,
+    STRONG,
+    WEAK,
+    currency_of,
+    exact,
+    movement,
+    problem_of,
+)
 from pardna.formats.report_csv import Row, rows
 from pardna.formats.text import EntryIds
 from pardna.money.model import minor_from_text
 from pardna.runtime.errors import InvalidInput
-from pardna.transactions.model import Kind
+from pardna.transactions.model import Kind, Transaction
 
 FORMAT = "adyen.settlement"
 NEEDED = frozenset(
@@ -46,6 +55,10 @@ _TYPES = {
     "PaidOutReversed": (Kind.TRANSFER, "/reversed"),
 }
 _FEES = ("Commission (NC)", "Markup (NC)", "Scheme Fees (NC)", "Interchange (NC)")
+_READ = NEEDED | {
+    *("Merchant Account", "Merchant Reference", "TimeZone", "Modification Reference", "ARN"),
+    *("Gross Currency", "Gross Debit (GC)", "Gross Credit (GC)", "Batch Number", *_FEES),
+}
 _HOURS = {"UTC": 0, "GMT": 0, "BST": 1, "CET": 1, "CEST": 2, "EST": -5, "EDT": -4, "CST": -6}
 _HOURS |= {"CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7, "SGT": 8, "HKT": 8, "JST": 9}
 _HOURS |= {"BRT": -3, "AEST": 10, "AEDT": 11, "AWST": 8, "NZST": 12, "NZDT": 13, "WET": 0, "EET": 2}
@@ -59,14 +72,17 @@ def read(data: bytes, origin: Origin) -> Parsed:
 def stream(file: BinaryIO, origin: Origin) -> Iterator[Item]:
     """The same, row by row."""
     ids = EntryIds()
-    for row in rows(file, NEEDED):
+    for row in rows(file, NEEDED, _READ):
         if isinstance(row, Problem):
             yield row
-        else:
-            yield from guarded(row[1], lambda r, at: _one(r, origin, at, ids), row[0])
+            continue
+        try:
+            yield _one(row[1], origin, row[0], ids)
+        except ROW_ERRORS as error:
+            yield problem_of(error, row[0])
 
 
-def _one(row: Row, origin: Origin, position: str, ids: EntryIds) -> Iterator[Item]:
+def _one(row: Row, origin: Origin, position: str, ids: EntryIds) -> Transaction:
     currency = currency_of(row["Net Currency"])
     net = _signed(row, "Net Credit (NC)", "Net Debit (NC)", currency)
     kind, suffix = _TYPES.get(row["Type"], (Kind.ADJUSTMENT, ""))
@@ -83,7 +99,7 @@ def _one(row: Row, origin: Origin, position: str, ids: EntryIds) -> Iterator[Ite
     own = {Kind.CHARGE: "charge", Kind.REFUND: "refund", Kind.DISPUTE: "dispute"}.get(kind)
     if own and _foreign(row, currency):
         suffix = f"{suffix}/{currency}"
-    yield movement(
+    return movement(
         origin,
         position,
         external_id=f"{reference}{suffix}",
@@ -138,5 +154,10 @@ def _moment(row: Row) -> datetime:
     if moment.tzinfo is None:
         if zone and zone not in _HOURS:
             raise InvalidInput("row.time", "the time zone is unknown")
-        moment = moment.replace(tzinfo=timezone(timedelta(hours=_HOURS.get(zone, 0))))
+        moment = moment.replace(tzinfo=_zone(_HOURS.get(zone, 0)))
     return moment.astimezone(UTC)
+
+
+@cache
+def _zone(hours: int) -> timezone:
+    return timezone(timedelta(hours=hours))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from operator import itemgetter
 from typing import BinaryIO
 
 from pardna.formats.items import Item, collect
@@ -31,11 +32,12 @@ def stream(file: BinaryIO, origin: Origin, profile: Profile) -> Iterator[Item]:
     """
     mapper = Mapper(profile, origin)
     indexes: dict[str, int] = {}
+    cells_of = None if profile.headings else _taker(profile, indexes)
     headed = not profile.headings
     ended = False
     width = 0
     for line, cells in _rows(file, profile):
-        marked = _marked(profile, cells)
+        marked = _marked(profile, cells) if profile.marked else None
         if marked is not None:
             mapper.state(marked, _cell(cells, indexes))
             ended = ended or marked.footer
@@ -44,10 +46,11 @@ def stream(file: BinaryIO, origin: Origin, profile: Profile) -> Iterator[Item]:
             if not _is_heading(cells, profile):
                 continue  # a line above the headings
             indexes = _headings(cells, profile)
+            cells_of = _taker(profile, indexes)
             headed, width = True, len(cells)
             yield from _new_columns(cells, profile, line)
             continue
-        if not any(c.strip() for c in cells):
+        if not (cells and cells[0].strip()) and not any(c.strip() for c in cells):
             continue
         if ended or (profile.detail is not None and not _is(profile.detail, cells)):
             yield stray(ended, f"line {line}")
@@ -58,7 +61,10 @@ def stream(file: BinaryIO, origin: Origin, profile: Profile) -> Iterator[Item]:
             mapper.rows += 1
             continue
         try:
-            yield from mapper.row(_cell(cells, indexes), f"line {line}")
+            cell = cells_of(cells) if cells_of is not None else _cell(cells, indexes)
+            said = mapper.row(cell, f"line {line}")
+            if said is not None:
+                yield said
         except IndexError:
             yield Problem("row.cells", f"line {line}", "it lacks a cell that the profile reads")
     if not headed:
@@ -102,6 +108,22 @@ def _bounded(text: io.TextIOWrapper) -> Iterator[str]:
         if len(line) == LINE_MAX and not line.endswith(("\n", "\r")):
             raise UnreadableFile("text.line", "a line is too long to be one")
         yield line
+
+
+def _taker(profile: Profile, indexes: dict[str, int]) -> Callable[[list[str]], Cell]:
+    """How the cells that the profile reads are found in a row: places are looked up once."""
+    columns = list(dict.fromkeys(profile.columns()))
+    places = [
+        c - 1 if isinstance(c, int) else indexes[c] for c in columns if isinstance(c, int | str)
+    ]
+    needed, take = max(places) + 1, itemgetter(*places, 0)  # one more, so that it is a tuple
+
+    def cells_of(cells: list[str]) -> Cell:
+        if len(cells) < needed:
+            return _cell(cells, indexes)
+        return dict(zip(columns, take(cells), strict=False)).__getitem__
+
+    return cells_of
 
 
 def _cell(cells: list[str], indexes: dict[str, int]) -> Cell:

@@ -42,7 +42,9 @@ def stream(file: BinaryIO, origin: Origin, profile: Profile) -> Iterator[Item]:
             mapper.rows += 1
             yield Problem("row.short", f"line {number}", "the line ends before its last field")
         else:
-            yield from mapper.row(cell, f"line {number}")
+            said = mapper.row(cell, f"line {number}")
+            if said is not None:
+                yield said
     yield from mapper.end()
 
 

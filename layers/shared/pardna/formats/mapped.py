@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from pardna.formats.day_reader import DayReader
 from pardna.formats.items import Item
 from pardna.formats.model import Origin, Problem, Severity, Statement
 from pardna.formats.profile import Amounts, Column, Marked, Profile
@@ -23,6 +24,8 @@ from pardna.transactions.model import Counterparty, Kind, Side, Transaction
 
 #: How many ids are remembered to find one that comes twice.
 IDS_MAX = 2_000_000
+#: Names of accounts that are remembered as written.
+NAMES_MAX = 10_000
 Cell = Callable[[Column], str]
 _SYMBOLS = re.compile(r"^(?:[A-Z]{0,3}\s?[$£€¥₹]|[A-Z]{3}\s)\s*|\s*(?:[$£€¥₹]|\s[A-Z]{3})$")
 
@@ -32,6 +35,7 @@ class _Account:
     """What was read of one account."""
 
     currency: str
+    source: str
     sum_minor: int = 0
     entries: int = 0
     first: tuple[int, int] | None = None  # amount and balance of its first row
@@ -56,6 +60,8 @@ class Mapper:
         self.skips = [(s.column, {v.strip().upper() for v in s.values}) for s in profile.skip]
         self.kinds = {k.strip().upper(): v for k, v in profile.kinds.values.items()}
         formats = profile.dates.formats
+        self.day_of = DayReader(formats)
+        self.names: dict[str, str] = {}
         self.timed = any("%H" in f or "%I" in f for f in formats)
         self.zone: tzinfo = UTC if profile.dates.zone == "UTC" else ZoneInfo(profile.dates.zone)
 
@@ -66,29 +72,28 @@ class Mapper:
             if value:
                 self.stated[what] = value
 
-    def row(self, cell: Cell, position: str) -> Iterator[Item]:
-        """What one row says."""
+    def row(self, cell: Cell, position: str) -> Transaction | Problem | None:
+        """What one row says; nothing, where the profile leaves such rows out."""
         self.rows += 1
         for column, values in self.skips:
             if cell(column).strip().upper() in values:
-                return
+                return None
         if self._repeated(cell):
             # Two rows of one id would be two versions of one movement, and money would vanish.
-            yield Problem("row.repeated", position, "its id came before in this file", "id")
-            return
+            return Problem("row.repeated", position, "its id came before in this file", "id")
         try:
-            yield self._transaction(cell, position)
+            return self._transaction(cell, position)
         except MoneyError as error:
-            yield Problem("row.amount", position, _without_value(error), "amount")
+            return Problem("row.amount", position, _without_value(error), "amount")
         except InvalidInput as error:
-            yield Problem(error.code, position, error.detail)
+            return Problem(error.code, position, error.detail)
 
     def _repeated(self, cell: Cell) -> bool:
         """Whether a row's id came before."""
         columns = self.profile.id_columns
         if not columns:
             return False
-        key = hash(tuple(cell(c).strip() for c in columns))
+        key = hash(tuple([cell(c).strip() for c in columns]))
         if key in self.seen:
             return True
         if len(self.seen) < IDS_MAX:
@@ -97,31 +102,33 @@ class Mapper:
 
     def _transaction(self, cell: Cell, position: str) -> Transaction:
         profile = self.profile
-        account_name = clean(
+        account_name = self._account_name(
             (cell(profile.account_column) if profile.account_column is not None else "")
             or profile.account
             or self.stated.get("account")
-            or self.origin.account,
-            100,
+            or self.origin.account
         )
         currency = self._currency(cell)
         amount = _amount(profile.amounts, cell, currency)
         gross, fee, net = self._parts(cell, amount, currency)
         occurred, value_day = self._dates(cell)
-        account = self.accounts.setdefault(account_name, _Account(currency))
+        account = self.accounts.get(account_name)
+        if account is None:
+            account = _Account(currency, self.origin.source(account_name))
+            self.accounts[account_name] = account
         if account.currency != currency:
             raise InvalidInput("row.currency", "its account's other rows are in another currency")
         texts = [clean(cell(c)) for c in profile.description_columns]
-        description = clean(" ".join(t for t in texts if t))
-        found = references(
-            [(r.type, cell(r.column), r.strength) for r in profile.references],
-        )
+        description = clean(" ".join([t for t in texts if t])) if len(texts) != 1 else texts[0]
+        found = references([(r.type, cell(r.column), r.strength) for r in profile.references])
+        if description:
+            found |= found_in(description, wrapped=description.replace(" ", ""))
         name = clean(cell(profile.name_column)) if profile.name_column is not None else ""
         day = value_day or occurred.date()
         other = profile.counterparty_account_column
         transaction = Transaction(
             tenant_id=self.origin.tenant_id,
-            source=self.origin.source(account_name),
+            source=account.source,
             external_id=self._identity(cell, account, day, amount, (description, name)),
             side=profile.side,
             kind=self._kind(cell),
@@ -137,9 +144,7 @@ class Mapper:
             net_minor=net,
             counterparty=Counterparty(name, clean(cell(other)) if other is not None else ""),
             description=description,
-            references=sorted_references(
-                found | found_in(description, wrapped=description.replace(" ", ""))
-            ),
+            references=sorted_references(found),
             batch_id=clean(cell(profile.batch_column), 200)
             if profile.batch_column is not None
             else "",
@@ -156,13 +161,24 @@ class Mapper:
         else:
             self.credits += amount
         day = day or transaction.occurred_at.date()
-        account.from_day = min(account.from_day or day, day)
-        account.to_day = max(account.to_day or day, day)
+        if account.from_day is None or day < account.from_day:
+            account.from_day = day
+        if account.to_day is None or day > account.to_day:
+            account.to_day = day
         balance = self.profile.amounts.balance
         if balance is not None and (written := cell(balance).strip()):
             pair = amount, number(written, self.profile.amounts, account.currency)
             account.first = account.first or pair
             account.last = pair
+
+    def _account_name(self, written: str) -> str:
+        """As it is kept; a file names few, and each on many rows."""
+        name = self.names.get(written)
+        if name is None:
+            name = clean(written, 100)
+            if len(self.names) < NAMES_MAX:
+                self.names[written] = name
+        return name
 
     def _currency(self, cell: Cell) -> str:
         profile = self.profile
@@ -197,13 +213,13 @@ class Mapper:
         written = cell(dates.occurred).strip()
         if dates.time is not None:
             written = f"{written} {cell(dates.time).strip()}"
-        moment = _read_date(written, dates.formats)
+        moment = self.day_of(written)
         if moment is None:
             raise InvalidInput("row.date", "the date is none in the profile's formats")
         # A date alone keeps its day, whatever the zone.
         zone = self.zone if self.timed else UTC
         aware = moment if self.timed and moment.tzinfo else moment.replace(tzinfo=zone)
-        value = _read_date(cell(dates.value).strip(), dates.formats) if dates.value else None
+        value = self.day_of(cell(dates.value).strip()) if dates.value else None
         if aware.tzinfo is not UTC:
             aware = aware.astimezone(UTC)
         return aware, None if value is None else value.date()
@@ -213,7 +229,7 @@ class Mapper:
     ) -> str:
         columns = self.profile.id_columns
         if columns:
-            named = "/".join(clean(cell(c), 90) for c in columns)
+            named = "/".join([clean(cell(c), 90) for c in columns])
             if not named.strip("/"):
                 raise InvalidInput("row.id", "it has no id")
             return named[:200]
@@ -330,9 +346,16 @@ def number(text: str, amounts: Amounts, currency: str) -> int:
     Understood besides a plain number: a sign before or behind, parentheses or ``DR`` for minus,
     ``CR`` for plus, a currency's code or symbol around it.
     """
-    return _number(
-        text, amounts.decimal_mark, amounts.thousands_mark, amounts.minor_units, currency
-    )
+    mark, minor_units = amounts.decimal_mark, amounts.minor_units
+    if not minor_units:
+        # As nearly all are written: digits, a mark, digits.
+        whole, _, part = text.partition(mark)
+        body = whole[1:] if whole[:1] == "-" else whole
+        plain = body + part
+        if body and plain.isdigit() and plain.isascii():
+            minor = minor_from_text(f"{body}.{part or '0'}", currency)
+            return minor if body is whole else -minor
+    return _number(text, mark, amounts.thousands_mark, minor_units, currency)
 
 
 @lru_cache(maxsize=4096)
@@ -370,18 +393,6 @@ def _number(text: str, mark: str, thousands: str, minor_units: bool, currency: s
     else:
         value = minor_from_text(f"{whole or '0'}.{part or '0'}", currency)
     return -value if negative else value
-
-
-@lru_cache(maxsize=8192)
-def _read_date(text: str, formats: tuple[str, ...]) -> datetime | None:
-    if not text:
-        return None
-    for written in formats:
-        try:
-            return datetime.strptime(text, written)  # noqa: DTZ007 - the caller knows the zone
-        except ValueError:
-            continue
-    return None
 
 
 def _without_value(error: MoneyError) -> str:

@@ -6,6 +6,7 @@ regular expressions in it: a profile comes from outside, and a bad pattern could
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -87,7 +88,7 @@ class Dates(_Part):
         for written in self.formats:
             try:
                 back = datetime.strptime(probe.strftime(written), written)  # noqa: DTZ007
-            except ValueError:
+            except (ValueError, re.error):  # re.error: a directive that comes twice
                 raise ValueError(f"{written!r} is no date format") from None
             if abs(back.date() - date(2026, 12, 31)) > timedelta(days=1):
                 raise ValueError(f"{written!r} does not hold a whole date")

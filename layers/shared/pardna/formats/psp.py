@@ -83,13 +83,22 @@ def guarded(row: Any, one: Callable[[Any, str], Iterable[Item]], position: str) 
     """The items of one row, or what is wrong with it, in words without its data."""
     try:
         yield from one(row, position)
-    except InvalidInput as error:
-        yield Problem(error.code, position, error.detail)
-    except MoneyError:
-        yield Problem("row.amount", position, "an amount or currency cannot be read")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        reason = f"the object lacks or garbles a field ({type(error).__name__})"
-        yield Problem("row.shape", position, reason)
+    except ROW_ERRORS as error:
+        yield problem_of(error, position)
+
+
+#: What a reader of a row raises; MoneyError is a ValueError.
+ROW_ERRORS = (InvalidInput, KeyError, TypeError, ValueError, AttributeError)
+
+
+def problem_of(error: Exception, position: str) -> Problem:
+    """What is wrong with a row, in words without its data."""
+    if isinstance(error, InvalidInput):
+        return Problem(error.code, position, error.detail)
+    if isinstance(error, MoneyError):
+        return Problem("row.amount", position, "an amount or currency cannot be read")
+    reason = f"the object lacks or garbles a field ({type(error).__name__})"
+    return Problem("row.shape", position, reason)
 
 
 def identifier(value: Any, what: str = "id") -> str:

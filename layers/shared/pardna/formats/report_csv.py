@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from typing import BinaryIO
 
 from pardna.formats.model import Problem
@@ -13,8 +14,12 @@ from pardna.runtime.errors import UnreadableFile
 Row = Mapping[str, str]
 
 
-def rows(file: BinaryIO, needed: frozenset[str]) -> Iterator[tuple[str, Row] | Problem]:
+def rows(
+    file: BinaryIO, needed: frozenset[str], read: frozenset[str] = frozenset()
+) -> Iterator[tuple[str, Row] | Problem]:
     """(position, row) or what is wrong with a row; a heading that comes twice keeps its first.
+
+    Rows hold the cells that are `read` only, where that is given.
 
     The delimiter is the one of comma, semicolon and tab that gives the needed headings. Raises
     UnreadableFile when a needed heading is missing and when the bytes are not CSV.
@@ -29,7 +34,8 @@ def rows(file: BinaryIO, needed: frozenset[str]) -> Iterator[tuple[str, Row] | P
         if missing:
             listed = ", ".join(sorted(missing))
             raise UnreadableFile("report.columns", f"the report lacks {listed}"[:400])
-        unique = len(set(names)) == len(names)
+        wanted = [name for name in dict.fromkeys(names) if not read or name in read]
+        take = itemgetter(*(names.index(name) for name in wanted), 0)  # one more: always a tuple
         for cells in reader:
             if not any(cells):
                 continue
@@ -38,10 +44,7 @@ def rows(file: BinaryIO, needed: frozenset[str]) -> Iterator[tuple[str, Row] | P
                 reason = f"it has {len(cells)} cells where the headings have {len(names)}"
                 yield Problem("row.cells", position, reason)
                 continue
-            if unique:
-                yield position, dict(zip(names, cells, strict=True))
-            else:
-                yield position, dict(reversed(list(zip(names, cells, strict=True))))
+            yield position, dict(zip(wanted, take(cells), strict=False))
     except csv.Error:
         raise UnreadableFile("csv.malformed", "this is not CSV") from None
     except UnicodeError:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from pardna.formats.items import Item, collect
 from pardna.formats.model import Origin, Parsed, Problem
-from pardna.formats.psp import guarded
+from pardna.formats.psp import ROW_ERRORS, problem_of
 from pardna.formats.report_csv import rows
 from pardna.formats.stripe_objects import WEAK, charge_references, identifier, identity, kind_of
 from pardna.formats.text import clean, references, sorted_references
@@ -29,6 +29,10 @@ NEEDED = frozenset(
     {"automatic_payout_id", "balance_transaction_id", "currency", "gross", "fee", "net", "reporting_category"}
 )  # fmt: skip
 
+_CONTRIBUTION = "payment_metadata[contribution_id]"
+_READ = NEEDED | {"source_id", "charge_id", "payment_intent_id", "description", _CONTRIBUTION}
+_READ |= {*_UTC, *_UTC.values()}
+
 
 def read(data: bytes, origin: Origin) -> Parsed:
     """The transactions of a report. Raises UnreadableFile when a needed column is missing."""
@@ -39,11 +43,14 @@ def read(data: bytes, origin: Origin) -> Parsed:
 
 def stream(file: BinaryIO, origin: Origin) -> Iterator[Item]:
     """The same, row by row, for reports of any size."""
-    for row in rows(file, NEEDED):
+    for row in rows(file, NEEDED, _READ):
         if isinstance(row, Problem):
             yield row
-        else:
-            yield from guarded(row[1], lambda r, at: [_one(r, origin, at)], row[0])
+            continue
+        try:
+            yield _one(row[1], origin, row[0])
+        except ROW_ERRORS as error:
+            yield problem_of(error, row[0])
 
 
 def _one(row: Mapping[str, str], origin: Origin, position: str) -> Transaction:
@@ -55,7 +62,7 @@ def _one(row: Mapping[str, str], origin: Origin, position: str) -> Transaction:
     )
     source_id = identifier(row.get("source_id"))
     kind = kind_of(category)
-    metadata = {"contribution_id": row.get("payment_metadata[contribution_id]", "")}
+    metadata = {"contribution_id": row.get(_CONTRIBUTION, "")}
     strong = Strength.STRONG if kind is Kind.CHARGE else WEAK
     found = charge_references(
         identifier(row.get("charge_id")),
