@@ -22,7 +22,8 @@ from pardna.ingestion.quarantine_ports import Effect, Filter
 from pardna.runtime.clock import Clock, utc_now
 from pardna.runtime.errors import Conflict, NotFound
 from pardna.transactions.ports import Outcome, StatementRecord
-from pardna.transactions.postgres import record_in, write_statements
+from pardna.transactions.postgres import record_in
+from pardna.transactions.postgres_deliveries import write_statements
 
 _PRINCIPAL = "system:read"
 _ENTRY = (

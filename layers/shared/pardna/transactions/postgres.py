@@ -16,7 +16,6 @@ from datetime import date
 from typing import Any, TypeVar
 
 from psycopg import Connection
-from psycopg.types.json import Jsonb
 
 from pardna.database.session import Database
 from pardna.outbox.postgres import append
@@ -30,7 +29,11 @@ from pardna.transactions.ports import (
     Outcome,
     Recorded,
     Rejected,
-    StatementRecord,
+)
+from pardna.transactions.postgres_deliveries import (
+    write_delivery,
+    write_rejected,
+    write_statements,
 )
 from pardna.transactions.postgres_events import claim
 from pardna.transactions.postgres_quarantine import settle_replayed
@@ -335,78 +338,3 @@ class PostgresTransactionStore:
                 {"tenant": tenant_id, "hashes": list(hashes)},
             ).fetchall()
         return set(hashes) - {row[0] for row in rows}
-
-
-def write_statements(
-    connection: Connection[Any], tenant_id: str, statements: Sequence[StatementRecord]
-) -> None:
-    """Figures of statements; those that are there stay."""
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO platform.statements (tenant_id, source, statement_id, sequence_number,"
-            " currency, opening_minor, closing_minor, entries_minor, entries_count, from_date,"
-            " to_date, ties, raw_sha256)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-            [
-                (
-                    tenant_id,
-                    s.source,
-                    s.statement_id,
-                    s.sequence_number,
-                    s.currency,
-                    s.opening_minor,
-                    s.closing_minor,
-                    s.entries_minor,
-                    s.entries_count,
-                    s.from_date,
-                    s.to_date,
-                    s.ties,
-                    s.raw_sha256,
-                )
-                for s in statements
-            ],
-        )
-
-
-def write_rejected(
-    connection: Connection[Any], tenant_id: str, rejected: Sequence[Rejected]
-) -> None:
-    """Rows that are put aside; those that are there stay."""
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO platform.quarantine"
-            " (tenant_id, raw_sha256, position, source_id, code, field, reason)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-            [
-                (tenant_id, r.raw_sha256, r.position, r.source_id, r.code, r.field, r.reason)
-                for r in rejected
-            ],
-        )
-
-
-def write_delivery(connection: Connection[Any], tenant_id: str, delivery: Delivery) -> None:
-    """That bytes were received, and what became of them; what could not be read may be, later."""
-    connection.execute(
-        "INSERT INTO platform.deliveries (tenant_id, source_id, channel, name, raw_sha256,"
-        " received_at, status, format, entries_count, problems, event_id)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-        " ON CONFLICT (tenant_id, source_id, raw_sha256, name) DO UPDATE SET"
-        " status = excluded.status, format = excluded.format, problems = excluded.problems,"
-        " entries_count = excluded.entries_count, parsed_at = now()"
-        # Read again, and better: never from what counted to what does not, nor to what it was.
-        " WHERE deliveries.status IN ('quarantined', 'refused')"
-        " AND excluded.status <> deliveries.status",
-        (
-            tenant_id,
-            delivery.source_id,
-            delivery.channel,
-            delivery.name,
-            delivery.raw_sha256,
-            delivery.received_at,
-            delivery.status.value,
-            delivery.format,
-            delivery.entries_count,
-            Jsonb([dict(p) for p in delivery.problems]),
-            delivery.event_id,
-        ),
-    )

@@ -32,8 +32,8 @@ from pardna.transactions.ports import (
     Rejected,
     StatementRecord,
 )
-from pardna.transactions.postgres import (
-    record_in,
+from pardna.transactions.postgres import record_in
+from pardna.transactions.postgres_deliveries import (
     write_delivery,
     write_rejected,
     write_statements,
