@@ -39,7 +39,6 @@ def player(home: Home, mailbox: ImapServer) -> Player:
     admin = hands.person(ADMIN, "Admin")
     tenant = {"tenant_id": TENANT, "name": "Channels", "admin_principal": admin}
     hands.api(OPERATOR, "POST", "/tenants", tenant)
-    hands.secret(SECRET, {"password": PASSWORD})
     for source_id, box in (
         ("by-hand", {"allowed_senders": [BANK]}),
         (
@@ -62,6 +61,8 @@ def player(home: Home, mailbox: ImapServer) -> Player:
             "mail": box,
         }
         hands.api(ADMIN, "POST", f"/tenants/{TENANT}/sources", body)
+    credential = {"channel": "email", "secret": PASSWORD}
+    hands.api(ADMIN, "POST", f"/tenants/{TENANT}/sources/by-mail/secret", credential)
     return hands
 
 
@@ -115,8 +116,21 @@ def test_mail_that_ses_stored_is_taken_by_itself(player: Player) -> None:
     s3.put_object(Bucket=bucket, Key=f"mail/{TENANT}/by-hand/m-1", Body=mail)
     player.wait("the mailed statement", lambda: recorded(home, data), seconds=120)
     assert raw(home, data) == data
-    listed = s3.list_objects_v2(Bucket=bucket, Prefix="mail")["Contents"]
-    assert [o["Key"] for o in listed] == [f"mail-processed/{TENANT}/by-hand/m-1"]
+    addressed = a_statement("SES-2")
+    received = (
+        f"by inbound-smtp.us-east-1.amazonaws.com with SMTP id a1 for by-hand.{TENANT}@x.example"
+    )
+    mail = f"Received: {received}; Sat\n".encode() + a_mail(("f.xml", addressed), results=(SES,))
+    s3.put_object(Bucket=bucket, Key="mail/by-address/m-2", Body=mail)
+    player.wait("the statement mailed by address", lambda: recorded(home, addressed), seconds=120)
+    assert raw(home, addressed) == addressed
+
+    def moved() -> bool:
+        listed = s3.list_objects_v2(Bucket=bucket, Prefix="mail")["Contents"]
+        folder = f"mail-processed/{TENANT}/by-hand"
+        return [o["Key"] for o in listed] == [f"{folder}/m-1", f"{folder}/m-2"]
+
+    player.wait("the mail to be moved", moved, seconds=60)
 
 
 def test_a_mailbox_is_emptied_into_transactions(player: Player, mailbox: ImapServer) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -27,6 +27,8 @@ SECRET = "whsec_round_trip"
 STRIPE_SECRET = f"/pardna/local/{TENANT}/cards"
 BANK_SECRET = f"/pardna/local/{TENANT}/ncb"
 ACCOUNT = "404385912"
+#: At the other bank, whose files are fetched by a schedule that the API made.
+DOLLARS = "831047265"
 TODAY = date(2026, 1, 30).isoformat()
 
 
@@ -42,9 +44,6 @@ def player(home: Home) -> Player:
         "/tenants",
         {"tenant_id": TENANT, "name": "Round Trip", "admin_principal": admin},
     )
-    hands.secret(STRIPE_SECRET, {"api_key": home.stripe_key})
-    hands.secret(f"{STRIPE_SECRET}/webhook", {"webhook_secret": SECRET})
-    hands.secret(BANK_SECRET, {"private_key": Path(home.bank["client_key"]).read_text()})
     card = {
         "source_id": "cards",
         "provider": "stripe",
@@ -66,8 +65,27 @@ def player(home: Home) -> Player:
             "secret_id": BANK_SECRET,
         },
     }
-    for body in (card, bank):
+    sftp = bank["sftp"] | {"user": "bns", "secret_id": f"/pardna/local/{TENANT}/bns"}
+    other = bank | {"source_id": "bns", "provider": "bns", "account": DOLLARS, "currency": "USD"}
+    private_key = Path(home.bank["client_key"]).read_text()
+    for body, secrets in (
+        (card, {"webhook": SECRET, "poll": home.stripe_key}),
+        (bank, {"sftp": private_key}),
+        (other | {"sftp": sftp}, {"sftp": private_key}),
+    ):
         hands.api(ADMIN, "POST", f"/tenants/{TENANT}/sources", body)
+        place = f"/tenants/{TENANT}/sources/{body['source_id']}"
+        for channel, secret in secrets.items():
+            told = {"channel": channel, "secret": secret}
+            hands.api(ADMIN, "POST", f"{place}/secret", told)
+    credit = {"account": DOLLARS, "amount_minor": 12_300, "currency": "USD", "name": "Ann Lewis"}
+    credit |= {"reference": "PDN-7K3Q-R01-05", "value_date": TODAY, "kind": "transfer"}
+    hands.bank("/credits", credit)
+    hands.bank("/statements", {"account": DOLLARS, "date": TODAY})
+    # The last test waits for it: by then the others have taken most of the time.
+    soon = datetime.now(UTC) + timedelta(seconds=75)
+    daily = {"sftp": f"cron({soon.minute} {soon.hour} * * ? *)"}
+    hands.api(ADMIN, "POST", f"/tenants/{TENANT}/sources/bns", {"schedules": daily})
     return hands
 
 
@@ -83,6 +101,27 @@ def heads(home: Home, prefix: str) -> list[tuple[Any, ...]]:
         " JOIN platform.transaction_versions v USING (tenant_id, transaction_id, version)"
         f" WHERE tenant_id = '{TENANT}' AND external_id LIKE '{prefix}%' ORDER BY external_id",
     )
+
+
+def raw(home: Home, digest: str) -> bytes:
+    """What lies in the raw bucket under a hash, which must be that of the bytes."""
+    key = f"raw/{TENANT}/{digest}"
+    kept = home.client("s3").get_object(Bucket=home.outputs["RawBucket"], Key=key)
+    data = bytes(kept["Body"].read())
+    assert hashlib.sha256(data).hexdigest() == digest
+    return data
+
+
+def sent_by_the_bank(home: Home, name: str) -> bytes:
+    """A file as it lies on the bank's server."""
+    (path,) = home.paths.run.rglob(name)
+    return path.read_bytes()
+
+
+def activity(player: Player) -> dict[str, Any]:
+    """What the API says was last heard of the card account."""
+    shown = player.api(ADMIN, "GET", f"/tenants/{TENANT}/sources/cards")
+    return dict(shown["activity"])
 
 
 def webhook(home: Home, body: bytes, signature: str) -> int:
@@ -112,6 +151,33 @@ def paid(number: int) -> bytes:
     return event("payment_intent.succeeded", intent, f"evt_rt{number}")
 
 
+def a_charge(player: Player, contribution: str) -> str:
+    """A card is charged; the charge's id."""
+    customer = player.stripe.customers.create({"name": "Marcia Brown"})
+    card = player.stripe.payment_methods.attach("pm_card_visa", {"customer": customer.id})
+    intent = player.stripe.payment_intents.create(
+        {
+            "amount": 500_000,
+            "currency": "jmd",
+            "customer": customer.id,
+            "payment_method": card.id,
+            "confirm": True,
+            "off_session": True,
+            "metadata": {"contribution_id": contribution},
+        }
+    )
+    return str(intent.latest_charge.id)
+
+
+def listed(home: Home, what: str) -> Any:
+    """What the processor's API answers."""
+    asked = Request(
+        f"{home.settlement_url}/v1/{what}", headers={"Authorization": f"Bearer {home.stripe_key}"}
+    )
+    with urlopen(asked, timeout=60) as answer:
+        return json.loads(answer.read())
+
+
 def test_fifty_senders_at_once_lose_nothing_and_double_nothing(player: Player) -> None:
     home, now = player.home, datetime.now(UTC)
     bodies = [paid(n) for n in range(50)] + [paid(n) for n in range(0, 50, 5)]
@@ -128,10 +194,7 @@ def test_fifty_senders_at_once_lose_nothing_and_double_nothing(player: Player) -
     ]
     kept = {hashlib.sha256(paid(n)).hexdigest() for n in range(50)}
     assert {sha for _, _, _, sha in found} == kept
-    raw = home.client("s3").get_object(
-        Bucket=home.outputs["RawBucket"], Key=f"raw/{TENANT}/{found[0][3]}"
-    )
-    assert hashlib.sha256(raw["Body"].read()).hexdigest() == found[0][3]
+    assert {raw(home, sha) for sha in kept} == {paid(n) for n in range(50)}
 
 
 def test_a_wrong_signature_is_400_at_the_door(player: Player) -> None:
@@ -165,6 +228,9 @@ def test_the_banks_statement_comes_by_sftp_once(player: Player) -> None:
     assert {"type": "payment_reference", "value": "PDN-7K3Q-R01-04", "strength": "weak"} in body[
         "references"
     ]
+    assert raw(home, body["raw_sha256"]) == sent_by_the_bank(
+        home, f"camt053_{ACCOUNT}_{TODAY.replace('-', '')}.xml"
+    )
     again = home.invoke("PullFilesFunction", {"tenant_id": TENANT, "source_id": "ncb"})
     assert again["new_count"] == 0
 
@@ -191,23 +257,10 @@ def test_a_bank_that_is_not_the_pinned_one_makes_the_pull_fail(player: Player) -
 
 def test_the_processors_settlement_is_polled_once(player: Player) -> None:
     home = player.home
-    customer = player.stripe.customers.create({"name": "Marcia Brown"})
-    card = player.stripe.payment_methods.attach("pm_card_visa", {"customer": customer.id})
-    intent = player.stripe.payment_intents.create(
-        {
-            "amount": 500_000,
-            "currency": "jmd",
-            "customer": customer.id,
-            "payment_method": card.id,
-            "confirm": True,
-            "off_session": True,
-            "metadata": {"contribution_id": "con_poll"},
-        }
-    )
+    charge = a_charge(player, "con_poll")
     player.settlement("/payouts", {"currency": "jmd", "date": "2026-12-01"})
     one = {"tenant_id": TENANT, "source_id": "cards"}
     assert home.invoke("PollProviderFunction", one)["new_count"] >= 2
-    charge = intent.latest_charge.id
     query = (
         "SELECT gross_minor, fee_minor, net_minor, batch_id FROM platform.transactions"
         f" WHERE tenant_id = '{TENANT}' AND external_id = '{charge}' AND batch_id <> ''"
@@ -218,6 +271,63 @@ def test_the_processors_settlement_is_polled_once(player: Player) -> None:
     assert (gross, fee, net) == (500_000, 19_500, 480_500)
     assert batch.startswith("po_")
     assert home.invoke("PollProviderFunction", one)["new_count"] == 0
+    polled = rows(
+        home,
+        "SELECT raw_sha256 FROM platform.deliveries"
+        f" WHERE tenant_id = '{TENANT}' AND channel = 'poll' AND name LIKE 'charges/%'",
+    )
+    documents = [json.loads(raw(home, digest)) for (digest,) in polled]
+    kept = {row["id"]: row for document in documents for row in document["data"]}
+    assert kept[charge] == listed(home, f"charges/{charge}")
+
+
+def test_webhooks_that_never_came_are_filled_in_by_polling_and_counted(player: Player) -> None:
+    home, one = player.home, {"tenant_id": TENANT, "source_id": "cards"}
+    first = paid(200)
+    assert webhook(home, first, stripe_signature(first, SECRET, datetime.now(UTC))) == 202
+    player.wait("the first webhook", lambda: heads(home, "ch_rt0200"), seconds=60)
+    home.invoke("PollProviderFunction", one)
+    settled = (
+        f"SELECT 1 FROM platform.deliveries WHERE tenant_id = '{TENANT}' AND name LIKE 'events/%'"
+    )
+    if listed(home, "events?limit=1")["data"]:
+        player.wait("what happened before", lambda: rows(home, settled), seconds=60)
+    before = activity(player)["filled_by_polling_count"]
+    charges = [a_charge(player, f"con_gap{n}") for n in range(3)]
+    events = {e["data"]["object"]["id"]: e for e in listed(home, "events?limit=100")["data"]}
+    for charge in (charges[2], charges[0]):  # out of order, and the second never comes
+        body = json.dumps(events[charge]).encode()
+        assert webhook(home, body, stripe_signature(body, SECRET, datetime.now(UTC))) == 202
+    for charge in (charges[2], charges[0]):
+        player.wait("a charge by webhook", lambda c=charge: heads(home, c), seconds=60)
+    assert heads(home, charges[1]) == []
+    home.invoke("PollProviderFunction", one)
+    found = player.wait(
+        "the gap to be counted",
+        lambda: seen if (seen := activity(player))["filled_by_polling_count"] > before else None,
+        seconds=60,
+    )
+    player.wait("the charge that no webhook told of", lambda: heads(home, charges[1]), seconds=60)
+    assert found["filled_by_polling_count"] == before + 1
+    assert None not in found.values()
+
+
+def test_a_schedule_that_the_api_made_has_a_source_visited_at_its_own_time(player: Player) -> None:
+    home = player.home
+    query = (
+        "SELECT raw_sha256, channel FROM platform.deliveries"
+        f" WHERE tenant_id = '{TENANT}' AND source_id = 'bns' AND status = 'accepted'"
+    )
+    # Nobody invokes anything here: EventBridge Scheduler does, up to ten seconds after the minute.
+    ((digest, channel),) = player.wait(
+        "the scheduled visit", lambda: rows(home, query), seconds=180
+    )
+    assert channel == "sftp"
+    name = f"MT940_{DOLLARS}_{TODAY.replace('-', '')}.sta"
+    assert raw(home, digest) == sent_by_the_bank(home, name)
+    shown = player.api(ADMIN, "GET", f"/tenants/{TENANT}/sources/bns")
+    assert shown["schedules"].keys() == {"sftp"}
+    assert shown["activity"]["last_delivery_at"]
 
 
 def test_everything_that_was_recorded_left_the_database(player: Player) -> None:
