@@ -75,6 +75,7 @@ def assert_sound(conninfo: str, tenant: str = TENANT) -> None:
         assert difference == 0, currency
     assert rows(conninfo, "SELECT * FROM ledger.discrepancies", tenant) == []
     assert rows(conninfo, "SELECT * FROM ledger.open_discrepancies", tenant) == []
+    assert rows(conninfo, "SELECT * FROM ledger.misdated", tenant) == []
     broken = (
         "SELECT j.journal_id FROM ledger.journals j LEFT JOIN ledger.entries e"
         " USING (tenant_id, journal_id) GROUP BY j.tenant_id, j.journal_id, j.line_count"

@@ -36,6 +36,7 @@ TABLES = (
     "hold_ends",
     "open_holds",
     "open_amounts",
+    "shifts",
     "snapshots",
     "snapshot_days",
     "drains",

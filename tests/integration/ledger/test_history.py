@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
 from psycopg import errors, sql
 
+from pardna.database import migrate
 from pardna.database.migrate import OWNER
 from tests.support.ledger import (
     TENANT,
@@ -22,7 +25,7 @@ from tests.support.ledger import (
     post,
     rows,
 )
-from tests.support.postgres import TestDatabase
+from tests.support.postgres import Cluster, TestDatabase
 
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
@@ -33,12 +36,17 @@ WITH id AS MATERIALIZED (SELECT ledger.uuid7(%(recorded)s, %(number)s) AS id), j
         line_count, posted_by)
     SELECT 'acme', id, %(number)s, 'test', %(effective)s, %(recorded)s, 2, 'me' FROM id)
 INSERT INTO ledger.entries
-    (tenant_id, journal_id, line, account_id, amount_minor, currency, effective_day)
+    (tenant_id, journal_id, line, account_id, amount_minor, currency, effective_day, effective_at)
 SELECT 'acme', id, row_number() OVER (ORDER BY code), account_id,
     CASE code WHEN 'a' THEN %(amount)s ELSE -%(amount)s END, 'JMD',
-    nullif((%(effective)s AT TIME ZONE 'UTC')::date, (%(recorded)s AT TIME ZONE 'UTC')::date)
+    nullif((%(effective)s AT TIME ZONE 'UTC')::date, (%(recorded)s AT TIME ZONE 'UTC')::date),
+    CASE WHEN %(told)s THEN %(effective)s END
 FROM id, ledger.accounts
 """
+# The same from before lines said when they take effect.
+OLDER_JOURNAL = PAST_JOURNAL.replace(", effective_at)", ")").replace(
+    ",\n    CASE WHEN %(told)s THEN %(effective)s END", ""
+)
 
 
 @pytest.fixture
@@ -47,9 +55,18 @@ def runtime(database: TestDatabase) -> str:
     return database.runtime_conninfo
 
 
-@pytest.fixture
-def past(database: TestDatabase, runtime: str) -> list[tuple[datetime, datetime, int]]:
-    """Forty journals (recorded, effective, amount) of the last twenty days."""
+@pytest.fixture(params=["told", "older"])
+def past(
+    database: TestDatabase, runtime: str, request: pytest.FixtureRequest
+) -> list[tuple[datetime, datetime, int]]:
+    """Forty journals (recorded, effective, amount) of the last twenty days; `older` ones are from
+    before lines said when they take effect."""
+    return make_past(database, PAST_JOURNAL, {"told": request.param == "told"})
+
+
+def make_past(
+    database: TestDatabase, statement: LiteralString, also: dict[str, bool]
+) -> list[tuple[datetime, datetime, int]]:
     chance = random.Random(7)
     made = []
     with psycopg.connect(database.superuser_conninfo) as connection:
@@ -61,12 +78,13 @@ def past(database: TestDatabase, runtime: str) -> list[tuple[datetime, datetime,
             effective = recorded + timedelta(minutes=shift)
             amount = chance.randrange(1, 1000)
             connection.execute(
-                PAST_JOURNAL,
+                statement,
                 {
                     "number": number,
                     "recorded": recorded,
                     "effective": effective,
                     "amount": amount,
+                    **also,
                 },
             )
             made.append((recorded, effective, amount))
@@ -109,6 +127,35 @@ def test_balances_as_of_any_moment(
     for moment in moments():
         assert as_of(runtime, "recorded", moment) == sum(a for r, _, a in past if r < moment)
         assert as_of(runtime, "effective", moment) == sum(a for _, e, a in past if e < moment)
+
+
+def test_books_of_an_older_release_climb(cluster: Cluster, tmp_path: Path) -> None:
+    """Balances and statements are the same before and after, and stay right with the next snapshot."""
+    cluster.server.create_database("older_books")
+    database = TestDatabase(cluster.server, "older_books")
+    for folder in sorted(migrate.MIGRATIONS.glob("????_*")):
+        if folder.name < "0047":
+            shutil.copytree(folder, tmp_path / folder.name)
+    migrate.apply(database.admin_conninfo, cluster.server.password, tmp_path)
+    runtime = database.runtime_conninfo
+    open_accounts(runtime, "a", "b")
+    past = make_past(database, OLDER_JOURNAL, {})
+    for days in (15, 9, 8):
+        take(runtime, (TODAY - timedelta(days=days)).date())
+
+    def answers() -> list[Any]:
+        kinds = [(kind, moment) for kind in ("recorded", "effective") for moment in moments()]
+        lines = rows(runtime, "SELECT * FROM ledger.statement('a', 'JMD', NULL, NULL, 1000)")
+        return [as_of(runtime, kind, moment) for kind, moment in kinds] + lines
+
+    before = answers()
+    assert migrate.apply(database.admin_conninfo)
+    assert answers() == before
+    take(runtime, (TODAY - timedelta(days=2)).date())
+    assert answers() == before
+    for moment in moments():
+        assert as_of(runtime, "effective", moment) == sum(a for _, e, a in past if e < moment)
+    assert rows(runtime, "SELECT * FROM ledger.misdated") == []
 
 
 def test_a_statement_runs_on_over_snapshots(
