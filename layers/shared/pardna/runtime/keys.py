@@ -38,6 +38,7 @@ Indexes: match ``open`` (sparse: legs still open; ``open_pk``, ``open_sk``) and 
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 HEAD = "HEAD"
 LEG = "LEG"
@@ -48,6 +49,7 @@ WRITE_SHARDS = 16
 _PART_MAX = 300
 
 
+@lru_cache(maxsize=16_384)
 def _part(value: str) -> str:
     """A key part: no separator that could make two keys equal, bounded length."""
     escaped = value.replace("%", "%25").replace("#", "%23")

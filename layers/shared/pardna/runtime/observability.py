@@ -19,6 +19,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from pardna.runtime import limits
 from pardna.runtime.errors import PardnaError
+from pardna.runtime.log_format import DiscreetFormatter
 from pardna.runtime.settings import settings
 
 P = ParamSpec("P")
@@ -27,7 +28,7 @@ R = TypeVar("R")
 SERVICE = "pardna"
 NAMESPACE = "Pardna"
 
-logger = Logger(service=SERVICE, utc=True)
+logger = Logger(service=SERVICE, logger_formatter=DiscreetFormatter())
 tracer = Tracer(service=SERVICE, auto_patch=False)
 metrics = Metrics(service=SERVICE, namespace=NAMESPACE)
 # Most invocations count nothing, and that is nothing to remark on.
