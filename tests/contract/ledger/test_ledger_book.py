@@ -81,6 +81,36 @@ def test_the_same_key_twice_in_one_call(books: Books) -> None:
     assert balance(books, "cash") == 5
 
 
+def free(key: str, amount: int, **more: object) -> Journal:
+    """A journal between accounts without a minimum: only its key can decide about it."""
+    return move(key, amount, debit="clearing:x:1", **more)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [[], [free("n", 5, credit="nowhere")], [move("m", 5)], [Journal("r", "test", reverses="1")]],
+)
+def test_known_keys_are_told_whatever_stands_beside_them(
+    books: Books, beside: list[Journal]
+) -> None:
+    post(books, free("1", 5), free("2", 6))
+    answers = post(books, free("1", 5), free("2", 7), free("3", 8), *beside)
+    assert answers[:3] == [Status.ALREADY_POSTED, Refusal.KEY_REUSED, Status.POSTED]
+    assert post(books, free("3", 8), free("1", 5)) == [Status.ALREADY_POSTED] * 2
+
+
+def test_a_known_journal_stays_known_when_its_period_is_closed(books: Books) -> None:
+    before = datetime.now(UTC) - timedelta(days=4)
+    known = free("known", 1, effective_at=before)
+    moved = free("moved", 2, effective_at=before, move_late=True)
+    assert post(books, known, moved) == [Status.POSTED] * 2
+    with books.open(TENANT, WHO) as book:
+        book.close_period(datetime.now(UTC) - timedelta(days=3))
+    assert post(books, known, free("open", 3)) == [Status.ALREADY_POSTED, Status.POSTED]
+    assert post(books, moved) == [Status.ALREADY_POSTED]
+    assert post(books, free("known", 9, effective_at=before)) == [Refusal.KEY_REUSED]
+
+
 def test_one_refused_journal_does_not_sink_the_others(books: Books) -> None:
     unbalanced = Journal("u", "test", (Line("cash", "JMD", 5), Line("pot", "JMD", -4)))
     short = Journal("s", "test", (Line("cash", "JMD", 5),))
