@@ -10,11 +10,13 @@ import pytest
 
 from pardna.matching.aliases import applied
 from pardna.matching.breaks import updated
+from pardna.matching.decisions import AskSecondPerson
 from pardna.matching.model import Break, BreakClass, Pair, Status
 from pardna.matching.rules import default_rules
 from pardna.runtime.errors import Conflict, InvalidInput, NotFound, RefusedByRule
 from pardna.runtime.paging import encode_cursor
 from tests.support.matching import (
+    DAY,
     TENANT,
     a_match,
     bank_line,
@@ -123,6 +125,31 @@ def test_above_the_limit_a_second_person_decides(office: Office) -> None:
         ("ann", "asked_resolve", ""),
         ("ann", "resolved", "ben"),
     ]
+
+
+class Dead(BaseException):
+    """A process that is no more."""
+
+
+def test_a_decision_whose_request_died_before_its_machine_was_started_starts_by_itself(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the two writes, and nobody asks again."""
+    one = missing(office, amount=500)
+    with monkeypatch.context() as patch:
+        patch.setattr(office.machine, "start", lambda _: (_ for _ in ()).throw(Dead()))
+        with pytest.raises(Dead):
+            office.work.resolve(by("ann", "1"), one.break_id, *WRITE_OFF)
+    assert seen(office, one.break_id).waits_for
+    assert not office.machine.started
+    second = AskSecondPerson(office.desk, office.machine, lambda: DAY)
+    assert second.start_waiting(["mby-two"]) == 0, "another tenant's schedule"
+    for _ in range(2):
+        assert second.start_waiting([TENANT]) == 1
+    [decision] = office.machine.started
+    assert decision.decision_id == seen(office, one.break_id).waits_for
+    assert office.second_person(decision)["outcome"] == "done"
+    assert second.start_waiting([TENANT]) == 0, "it waits no more"
 
 
 @pytest.mark.parametrize("yes", [True, False])

@@ -14,13 +14,24 @@ from moto import mock_aws
 
 from pardna.identity.model import Membership, Role, Tenant
 from pardna.identity.wiring import tenancy
+from pardna.matching.acts import Deed, asked
+from pardna.matching.desk import Decision, DecisionAsked
+from pardna.matching.dynamodb_desk import DynamoDesk
+from pardna.matching.dynamodb_table import MatchTable
 from pardna.matching.model import Break, BreakClass, Pair
 from pardna.matching.ports import LegState
 from pardna.matching.wiring import break_book, match_state
 from pardna.runtime.errors import RefusedByRule
 from tests.statemachines.matching.conftest import forget_wiring
 from tests.support.handlers import Context
-from tests.support.matching import TABLE, TENANT, charge, create_match_table, legs
+from tests.support.matching import (
+    TABLE,
+    TENANT,
+    charge,
+    create_match_table,
+    legs,
+    small_groups,
+)
 from tests.support.tables import create_table
 
 EVENTS = Path(__file__).resolve().parents[3] / "events"
@@ -46,11 +57,14 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         boto3.client("s3", region_name=REGION).create_bucket(Bucket="lake")
         sqs = boto3.client("sqs", region_name=REGION)
         url = sqs.create_queue(QueueName="poison")["QueueUrl"]
-        machine = boto3.client("stepfunctions", region_name=REGION).create_state_machine(
-            name="reconciliation",
-            definition='{"StartAt": "S", "States": {"S": {"Type": "Succeed"}}}',
-            roleArn="arn:aws:iam::123456789012:role/machine",
-        )["stateMachineArn"]
+        machine, decisions = (
+            boto3.client("stepfunctions", region_name=REGION).create_state_machine(
+                name=name,
+                definition='{"StartAt": "S", "States": {"S": {"Type": "Succeed"}}}',
+                roleArn="arn:aws:iam::123456789012:role/machine",
+            )["stateMachineArn"]
+            for name in ("reconciliation", "decision")
+        )
         for name, value in {
             "PARDNA_STAGE": "local",
             "MATCH_TABLE": TABLE,
@@ -59,6 +73,7 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
             "LAKE_BUCKET": "lake",
             "MATCH_ONLINE_POISON_QUEUE_URL": url,
             "RECONCILIATION_MACHINE_ARN": machine,
+            "MATCHING_DECISION_MACHINE_ARN": decisions,
         }.items():
             monkeypatch.setenv(name, value)
         forget_wiring()
@@ -129,6 +144,32 @@ def test_a_leg_costs_three_calls_at_most(poison: Any, monkeypatch: pytest.Monkey
     ]
 
 
+def executions_of(machines: Any, name: str) -> list[str]:
+    """The names of a machine's executions."""
+    [arn] = [
+        m["stateMachineArn"]
+        for m in machines.list_state_machines()["stateMachines"]
+        if m["name"] == name
+    ]
+    found = machines.list_executions(stateMachineArn=arn)["executions"]
+    return [execution["name"] for execution in found]
+
+
+def test_the_schedule_starts_decisions_that_were_left_to_wait(poison: Any) -> None:
+    """Its request was written and died; nobody asks again."""
+    table = MatchTable(TABLE, REGION)
+    decision = Decision(
+        TENANT, "d_1", "resolve", "break:b_1", {}, "ann", "2026-03-02T12:00:00.000Z", 500, "JMD"
+    )
+    deed = Deed(asked(TENANT, "ann", "k", "test", b""), (), {})
+    assert DynamoDesk(table, small_groups(TABLE, "t")).write(deed, DecisionAsked(decision))
+    for _ in range(2):
+        answer = call("reconciliation.start_reconciliation", "scheduled")
+        assert answer["decisions_waiting_count"] == 1
+    machines = boto3.client("stepfunctions", region_name=REGION)
+    assert executions_of(machines, "decision") == ["d_1"]
+
+
 def test_starting_and_showing_runs(poison: Any) -> None:
     first = call("reconciliation.start_reconciliation", "request")
     again = call("reconciliation.start_reconciliation", "request")
@@ -136,10 +177,11 @@ def test_starting_and_showing_runs(poison: Any) -> None:
     # Step Functions answers a repeated start as the first while it runs, and refuses it afterwards.
     assert json.loads(again["body"])["run_id"] == json.loads(first["body"])["run_id"]
     assert call("reconciliation.start_reconciliation", "bad_date")["statusCode"] == 400
-    assert call("reconciliation.start_reconciliation", "scheduled") == {"started_count": 1}
+    assert call("reconciliation.start_reconciliation", "scheduled") == {
+        "started_count": 1, "decisions_waiting_count": 0,
+    }  # fmt: skip
     machines = boto3.client("stepfunctions", region_name=REGION)
-    arn = machines.list_state_machines()["stateMachines"][0]["stateMachineArn"]
-    assert len(machines.list_executions(stateMachineArn=arn)["executions"]) == 2
+    assert len(executions_of(machines, "reconciliation")) == 2
     assert call("reconciliation.show_reconciliation", "request")["statusCode"] == 404
 
 

@@ -12,8 +12,10 @@ import pytest
 
 from benchmarks.matching import backfill
 from pardna.matching.dynamodb import DynamoMatchState
+from pardna.matching.legs_file import to_bytes
+from pardna.matching.legs_wire import FileTexts
 from pardna.matching.model import Match, Pair, Status
-from pardna.matching.ports import Committed, LakePart, LegState
+from pardna.matching.ports import Committed, LakePart, LegState, LegTexts
 from pardna.runtime import keys
 from pardna.transactions.lake import part_key
 from pardna.transactions.model import Transaction, to_dict
@@ -173,16 +175,24 @@ def test_many_at_a_time_write_what_one_at_a_time_writes() -> None:
         *card_matches(*range(40)), proposal, a_match(*legs(ours, line, pair=Pair.INTERNAL_BANK))
     ]  # fmt: skip
     stored = []
-    for together in (True, False):
+    for together in ("as read", "as rendered now", ""):
         with a_bench(shard_legs=1_000_000) as bench:
             if together:
                 calls = bench.table.counts["calls"]
-                assert bench.state.commit_all(matches) == [Committed.NOW] * len(matches)
+                texts = texts_of(matches) if together == "as read" else {}
+                assert bench.state.commit_all(matches, texts) == [Committed.NOW] * len(matches)
                 assert bench.table.counts["calls"] - calls <= 4
             else:
                 assert [bench.state.commit(m) for m in matches] == [Committed.NOW] * len(matches)
             stored.append(bench.table.partitions)
-    assert stored[0] == stored[1]
+    assert stored[0] == stored[1] == stored[2]
+
+
+def texts_of(matches: Sequence[Match]) -> LegTexts:
+    """What a file of their members says, of all but the last."""
+    members = {x.transaction_id: x for m in matches[:-1] for x in m.members}
+    with FileTexts(to_bytes(members.values())) as file:
+        return file.of(members)
 
 
 def test_of_many_at_a_time_only_those_fail_that_must() -> None:
@@ -199,9 +209,9 @@ def test_of_many_at_a_time_only_those_fail_that_must() -> None:
             Committed.NOW, Committed.BEFORE, Committed.LOST, Committed.REFUSED, Committed.NOW,
             Committed.LOST, *[Committed.NOW] * len(free),
         ]  # fmt: skip
-        assert bench.state.commit_all(matches) == expected
+        assert bench.state.commit_all(matches, {}) == expected
         again = [Committed.BEFORE if one is Committed.NOW else one for one in expected]
-        assert bench.state.commit_all(matches) == again
+        assert bench.state.commit_all(matches, {}) == again
 
 
 def a_settled_match(charges: int) -> Match:
@@ -227,7 +237,7 @@ def test_rows_that_stay_open_are_recorded_unless_somebody_was_first() -> None:
         assert bench.state.commit(match) is Committed.NOW
         groups = [legs(charge(n, 500)) for n in range(60)] + [legs(line)]
         for _ in range(2):
-            bench.state.record_all(groups)
+            bench.state.record_all(groups, {})
             left = {x.external_id: x.version for x in bench.state.open_legs(TENANT, Pair.INTERNAL_PSP, "JMD")}  # fmt: skip
             assert left == {f"txn_{n}": 2 if n == 1 else 1 for n in range(60)}
             assert not list(bench.state.open_legs(TENANT, Pair.PSP_BANK, "JMD"))

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
 from botocore.client import BaseClient
 
 from pardna.matching.controlling import ControlRuns
+from pardna.matching.dynamodb_desk import DynamoDesk
+from pardna.matching.dynamodb_http import SignedCalls
+from pardna.matching.dynamodb_table import MatchTable
 from pardna.matching.model import Pair, Status
 from pardna.matching.starting import Execution, find_run
 from pardna.matching.summary import RunReader
 from pardna.runtime.errors import Conflict, InvalidInput, NotFound
 from pardna.transactions.model import Counterparty, Transaction
-from tests.support.matching import TENANT, bank_line, charge, contribution, payout, strong, weak
-from tests.support.split_runs import Bench, a_bench
+from tests.support.matching import (
+    DAY,
+    TABLE,
+    TENANT,
+    bank_line,
+    charge,
+    contribution,
+    payout,
+    strong,
+    weak,
+)
+from tests.support.split_runs import REGION, Bench, a_bench
 
 WHOLE = 1_000_000
 #: Cards; their settlement, with every bank line of a credit; transfers, without the payout's line.
@@ -94,17 +108,20 @@ def test_split_pairs_come_to_what_whole_pairs_come_to(expected: dict[str, Any]) 
 def die_at(patch: pytest.MonkeyPatch, write: int) -> list[int]:
     """Let `write` writes to any store pass, then kill the caller."""
     left = [write]
-    original = BaseClient._make_api_call
     writes = {"TransactWriteItems", "UpdateItem", "PutItem", "PutObject", "BatchWriteItem"}
 
-    def counted(self: Any, operation: str, parameters: Any) -> Any:
-        if operation in writes:
-            if left[0] == 0:
-                raise Killed
-            left[0] -= 1
-        return original(self, operation, parameters)
+    def counting(original: Any) -> Any:
+        def counted(self: Any, operation: str, parameters: Any) -> Any:
+            if operation in writes:
+                if left[0] == 0:
+                    raise Killed
+                left[0] -= 1
+            return original(self, operation, parameters)
 
-    patch.setattr(BaseClient, "_make_api_call", counted)
+        return counted
+
+    patch.setattr(BaseClient, "_make_api_call", counting(BaseClient._make_api_call))
+    patch.setattr(SignedCalls, "call", counting(SignedCalls.call))
     return left
 
 
@@ -156,7 +173,19 @@ def a_started(bench: Bench) -> tuple[ControlRuns, Executions, str]:
     machine = Executions()
     name = bench.request()["execution"]["execution_id"]
     machine.start(name, "")
-    return ControlRuns(machine, bench.runs), machine, name
+    numbers = itertools.count()
+    control = ControlRuns(machine, bench.runs, lambda: DAY, lambda: f"{next(numbers):03d}")
+    return control, machine, name
+
+
+def told_of(bench: Bench, name: str) -> list[tuple[str, str]]:
+    """Who did what to a run, as its history tells, in order."""
+    desk = DynamoDesk(MatchTable(TABLE, REGION), bench.state)
+    acts, _ = desk.history(TENANT, f"run:{name}", "", 100)
+    assert {a.act_id for a in acts} <= {
+        a.act_id for a in desk.history(TENANT, DAY.isoformat()[:7], "", 100)[0]
+    }, "the month's history tells it too"
+    return [(a.principal, a.verb) for a in acts]
 
 
 def test_a_run_stops_between_matches_and_resumes_with_the_rest_only(
@@ -201,6 +230,7 @@ def test_a_run_stops_between_matches_and_resumes_with_the_rest_only(
         assert control.control(TENANT, name, "stop", "ann")["status"] == "finished"
         assert control.control(TENANT, name, "resume", "ann")["status"] == "finished"
         assert len(machine.started) == 2
+        assert told_of(bench, plan["run_id"]) == [("ann", "stopped"), ("ben", "resumed")]
 
 
 def test_a_stop_after_the_last_shard_lets_the_run_finish() -> None:
@@ -225,6 +255,29 @@ def test_a_dead_run_can_be_stopped_and_resumed() -> None:
         assert control.control(TENANT, plan["run_id"], "resume", "ann")["attempt"] == 2
 
 
+@pytest.mark.parametrize("action", ["stop", "resume"])
+def test_a_wish_and_who_wished_it_are_written_together(
+    monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    """Killed before each write: a header that nobody is known to have changed does not exist."""
+    with a_bench(shard_legs=WHOLE) as bench:
+        control, machine, name = a_started(bench)
+        plan = bench.planner.plan(TENANT, bench.request())
+        if action == "resume":
+            machine.alive.clear()
+            control.control(TENANT, name, "stop", "ann")
+        before = told_of(bench, plan["run_id"])
+        with monkeypatch.context() as patch:
+            die_at(patch, 0)
+            with pytest.raises(Killed):
+                control.control(TENANT, name, action, "ben")
+        assert told_of(bench, plan["run_id"]) == before
+        for _ in range(2):
+            control.control(TENANT, name, action, "ben")
+        done = {"stop": "stopped", "resume": "resumed"}[action]
+        assert told_of(bench, plan["run_id"]) == [*before, ("ben", done)]
+
+
 def test_who_controls_what() -> None:
     with a_bench(shard_legs=WHOLE) as bench:
         control, machine, name = a_started(bench)
@@ -235,6 +288,7 @@ def test_who_controls_what() -> None:
             control.control(TENANT, name, "explode", "ann")
         plan = bench.planner.plan(TENANT, bench.request())
         assert find_run(machine, bench.runs, TENANT, name) == plan["run_id"]
+        assert told_of(bench, name) == [("ann", "stopped")], "once, though nothing was planned"
         for tenant, unknown in (("mby-two", name), ("mby-two", plan["run_id"]), (TENANT, "r_0")):
             with pytest.raises(NotFound):
                 control.control(tenant, unknown, "stop", "eve")

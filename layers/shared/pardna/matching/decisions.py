@@ -3,13 +3,14 @@
 Write boundaries: 1 the decision is written with the request, 2 its machine is started, 3 the second
 person decides (`approvals`), 4 what was asked is done, with the decision closed in the same
 transaction. After a death between 1 and 2 the same request again starts the machine, whose name is
-the decision's; after 3 the machine repeats 4, which happens once.
+the decision's; so does the schedule, when nobody asks again. After 3 the machine repeats 4, which
+happens once.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -109,6 +110,19 @@ class AskSecondPerson:
             if decision is not None and decision.status == "waiting":
                 self._machine.start(decision)
         return answer
+
+    def start_waiting(self, tenant_ids: Iterable[str]) -> int:
+        """Start the machines of decisions that wait; how many wait.
+
+        One that runs, or has run, is not started again: its name is the decision's. Raises
+        Unavailable.
+        """
+        count = 0
+        for tenant_id in tenant_ids:
+            for decision in self._desk.waiting(tenant_id):
+                self._machine.start(decision)
+                count += 1
+        return count
 
 
 def _changed(subject: str) -> Mapping[str, Any]:

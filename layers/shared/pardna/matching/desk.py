@@ -7,7 +7,7 @@ or a machine, makes the whole request lose; nothing of it is written.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -186,6 +186,10 @@ class Desk(Protocol):
 
     def decision(self, tenant_id: str, decision_id: str) -> Decision | None:
         """A decision as it stands, or None."""
+        ...
+
+    def waiting(self, tenant_id: str) -> Iterator[Decision]:
+        """The decisions that wait, the oldest first."""
         ...
 
     def history(self, tenant_id: str, subject: str, after: str, limit: int) -> tuple[list[Act], str]:  # fmt: skip

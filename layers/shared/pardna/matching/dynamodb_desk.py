@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -122,6 +122,12 @@ class DynamoDesk:
         item = self._table.get(keys.decision(tenant_id, decision_id))
         return None if item is None else Decision(tenant_id=tenant_id, **_plain(item))
 
+    def waiting(self, tenant_id: str) -> Iterator[Decision]:
+        """See `Desk`."""
+        partition = keys.listing(tenant_id, "decision", "waiting")
+        for item in self._table.item.listing.query(partition):
+            yield Decision(tenant_id=tenant_id, **_plain(item))
+
     def history(self, tenant_id: str, subject: str, after: str, limit: int) -> tuple[list[Act], str]:  # fmt: skip
         """See `Desk`."""
         item = self._table.item
@@ -183,11 +189,18 @@ class DynamoDesk:
                 key = keys.decision(decision.tenant_id, decision.decision_id)
                 waits = self._item(key, decision.tenant_id, "decision", _decision_body(decision))
                 waits.status = decision.status
+                waits.list_pk = keys.listing(decision.tenant_id, "decision", "waiting")
+                waits.list_sk = f"{decision.requested_at}#{decision.decision_id}"
                 writing.save(waits, absent)
             case DecisionClosed(seen, status, code):
                 key = keys.decision(seen.tenant_id, seen.decision_id)
                 plain = json.loads(_decision_body(seen)) | {"status": status, "code": code}
-                values = {"status": status, "body": canonical(plain)}
+                values = {
+                    "status": status,
+                    "body": canonical(plain),
+                    "list_pk": None,
+                    "list_sk": None,
+                }
                 writing.update(
                     item(*key),
                     actions=self._table.set_of(values),

@@ -6,7 +6,11 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pardna.matching.dynamodb_table import MatchTable, put_if
+from pynamodb.expressions.condition import Condition
+from pynamodb.transactions import TransactWrite
+
+from pardna.matching.acts import Act
+from pardna.matching.dynamodb_table import Lost, MatchTable, put_if
 from pardna.matching.items import Item
 from pardna.runtime import keys
 from pardna.runtime.errors import NotFound, Unavailable
@@ -34,7 +38,11 @@ class DynamoRunBook:
         return None if item is None else _plain(item)
 
     def change(
-        self, tenant_id: str, run_id: str, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+        self,
+        tenant_id: str,
+        run_id: str,
+        change: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+        told: Act | None = None,
     ) -> Mapping[str, Any]:
         """See `RunBook`. People stop runs while their states write: each write sees the last one."""
         item = self._table.item
@@ -46,9 +54,27 @@ class DynamoRunBook:
             new = {**header, **change(header)}
             if new == header:
                 return header
-            if put_if(self._header(tenant_id, run_id, new), item.body == seen.body):
+            made, unchanged = self._header(tenant_id, run_id, new), item.body == seen.body
+            if self._put_told(made, unchanged, told) if told else put_if(made, unchanged):
                 return new
         raise Unavailable("matching.contended", "the run is busy; try again")
+
+    def _put_told(self, made: Item, unchanged: Condition, told: Act) -> bool:
+        """The header together with the act that changed it."""
+
+        def fill(writing: TransactWrite) -> None:
+            writing.save(made, unchanged)
+            self._table.save_act(writing, told, listed=True)
+
+        try:
+            self._table.transact(fill)
+        except Lost:
+            return False
+        return True
+
+    def tell(self, told: Act) -> None:
+        """See `RunBook`."""
+        self._table.transact(lambda writing: self._table.save_act(writing, told, listed=True))
 
     def name(self, tenant_id: str, execution: str, run_id: str) -> None:
         """See `RunBook`."""

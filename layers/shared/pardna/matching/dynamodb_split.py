@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -11,7 +11,7 @@ from pynamodb.transactions import TransactWrite
 
 from pardna.matching.dynamodb import DynamoMatchState
 from pardna.matching.dynamodb_table import MatchTable, leg_key, opened, reference_key
-from pardna.matching.dynamodb_wire import Wire, in_threads, item_text, packed
+from pardna.matching.dynamodb_wire import Wire, attributes_text, in_threads, item_text, packed
 from pardna.matching.items import (
     act_attributes,
     header_attributes,
@@ -20,7 +20,7 @@ from pardna.matching.items import (
     member_attributes,
 )
 from pardna.matching.model import Leg, Match, Pair, Status, identities
-from pardna.matching.ports import Committed
+from pardna.matching.ports import Committed, Identified, LegTexts
 from pardna.runtime import keys
 
 #: Rendered conditions: nobody has written the item; the leg is new, or free and of this version.
@@ -91,7 +91,7 @@ class DynamoSplitState(DynamoMatchState):
         found = self._wire.versions(list(places))
         return {places[key]: version for key, version in found.items()}
 
-    def commit_all(self, matches: Sequence[Match]) -> list[Committed]:
+    def commit_all(self, matches: Sequence[Match], texts: LegTexts) -> list[Committed]:
         """See `SplitState`."""
         outcomes: dict[int, Committed] = {}
         units: list[list[str]] = []
@@ -103,7 +103,7 @@ class DynamoSplitState(DynamoMatchState):
             if large or not seen.isdisjoint(mine):
                 continue  # alone, after the others: a transaction names an item once
             seen |= mine
-            units.append(self._writes(match))
+            units.append(self._writes(match, texts))
             places.append(place)
 
         def alone(unit: int) -> None:
@@ -117,27 +117,29 @@ class DynamoSplitState(DynamoMatchState):
             for place, match in enumerate(matches)
         ]
 
-    def record_all(self, groups: Sequence[Sequence[Leg]]) -> None:
+    def record_all(self, groups: Sequence[Sequence[Leg]], texts: LegTexts) -> None:
         """See `SplitState`."""
         units = [
             [
-                self._wire.put(item_text(key, values), condition)
+                self._wire.put(item_text(key, values, text), condition)
                 for leg in group
+                for text in [_leg_text(leg, texts)]
                 for key, values, condition in _opening(leg)
             ]
             for group in groups
         ]
         self._write_packs(units, lambda unit: self.record(groups[unit]))
 
-    def keep_references(self, legs: Sequence[Leg]) -> None:
+    def keep_references(self, legs: Iterable[Identified]) -> None:
         """See `SplitState`."""
         items: dict[tuple[str, str], str] = {}
         for leg in legs:
-            references = identities(leg)
-            values = leg_attributes(leg) | {"kind": "reference"} if references else {}
-            for reference in references:
-                key = reference_key(leg, reference)
-                items[key] = item_text(key, values)
+            for type_, value in leg.references:
+                key = keys.reference(
+                    leg.tenant_id, leg.pair.value, leg.currency, type_, value, leg.told_by,
+                    leg.transaction_id,
+                )  # fmt: skip
+                items[key] = item_text(key, {"kind": "reference"}, leg.text)
         self._wire.put_all(list(items.values()))
 
     def _write_packs(self, units: Sequence[Sequence[str]], alone: Callable[[int], object]) -> None:
@@ -160,7 +162,7 @@ class DynamoSplitState(DynamoMatchState):
 
         in_threads(write, list(packed(units)))
 
-    def _writes(self, match: Match) -> list[str]:
+    def _writes(self, match: Match, texts: LegTexts) -> list[str]:
         """A small match that nobody has seen yet: what `commit` would write."""
         tenant, identifier = match.tenant_id, match.match_id
         takes = match.status is Status.COMMITTED
@@ -168,10 +170,15 @@ class DynamoSplitState(DynamoMatchState):
         for leg in match.members:
             for one, said in _claims(leg, "matched") if takes else ():
                 taken = {"kind": "leg", "status": said, "match_id": identifier}
-                text = item_text(leg_key(one), leg_attributes(one) | taken)
+                text = item_text(leg_key(one), taken, _leg_text(one, texts))
                 writes.append(put(text, _FREE % (identifier, leg.version)))
             key = keys.match_member(tenant, identifier, leg.transaction_id)
-            writes.append(put(item_text(key, member_attributes(match, leg))))
+            known = texts.get((leg.pair.value, leg.transaction_id))
+            if known:
+                about = {"kind": "match_member", "match_id": identifier}
+                writes.append(put(item_text(key, about, known[1])))
+            else:
+                writes.append(put(item_text(key, member_attributes(match, leg))))
         values = header_attributes(match, 1 if takes else 0, self._clock())
         values["status"] = match.status.value
         values["list_pk"] = match_listing(tenant, match.status, identifier)
@@ -184,17 +191,23 @@ class DynamoSplitState(DynamoMatchState):
         return writes
 
 
+def _leg_text(leg: Leg, texts: LegTexts) -> str:
+    """What a leg's item says of the leg alone, as it was read or rendered now."""
+    known = texts.get((leg.pair.value, leg.transaction_id))
+    return known[0] if known else attributes_text(leg_attributes(leg))
+
+
 def _claims(leg: Leg, status: str) -> list[tuple[Leg, str]]:
     """A leg and what is said of it, and the same in the pairs where it must not be matched as well."""
     return [(leg, status), *((_in(leg, pair), "elsewhere") for pair in leg.exclusive)]
 
 
 def _opening(leg: Leg) -> Iterator[tuple[tuple[str, str], dict[str, Any], str]]:
-    """The items of an open leg that nobody has seen yet: keys, attributes, rendered conditions."""
-    values = leg_attributes(leg)
-    yield leg_key(leg), values | {"kind": "leg", "status": "open"} | opened(leg), _NEW
+    """The items of an open leg that nobody has seen yet: keys, what they say beside the leg,
+    rendered conditions."""
+    yield leg_key(leg), {"kind": "leg", "status": "open"} | opened(leg), _NEW
     for reference in identities(leg):
-        yield reference_key(leg, reference), values | {"kind": "reference"}, ""
+        yield reference_key(leg, reference), {"kind": "reference"}, ""
 
 
 def _in(leg: Leg, pair: Pair) -> Leg:

@@ -1,20 +1,20 @@
 """Many items of the match table at a time: requests are written as JSON text, sent by threads.
 
 boto3 and pynamodb walk through every attribute of every item several times, which costs ten times
-what matching the rows costs. Here an item is rendered once and put into the request's body as it is;
-addressing, signing, retries and answers stay boto3's.
+what matching the rows costs. Here an item is rendered once (`legs_wire`, `item_text`), put into the
+request's body as it is, and sent (`dynamodb_http`).
 """
 
 from __future__ import annotations
 
 import json
 import random
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
+from pardna.matching.dynamodb_http import Refusal, SignedCalls
 from pardna.matching.dynamodb_table import ATTEMPTS
 from pardna.runtime.clock import uuid7
 from pardna.runtime.errors import Unavailable
@@ -33,15 +33,23 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
-def item_text(key: Key, values: Mapping[str, str | int | None]) -> str:
-    """An item as DynamoDB's JSON; an attribute that is None is absent."""
-    told = [f'{{"pk":{{"S":{_quoted(key[0])}}},"sk":{{"S":{_quoted(key[1])}}}']
-    told += [
+def item_text(key: Key, values: Mapping[str, str | int | None], text: str = "") -> str:
+    """An item as DynamoDB's JSON: its key, `values`, and `text`, which is rendered already."""
+    parts = (_key_text(key), attributes_text(values), text)
+    return "{" + ",".join(part for part in parts if part) + "}"
+
+
+def attributes_text(values: Mapping[str, str | int | None]) -> str:
+    """Attributes as DynamoDB's JSON, without braces; one that is None is absent."""
+    return ",".join([
         f'"{name}":{{"S":{_quoted(value)}}}' if isinstance(value, str) else f'"{name}":{{"N":"{value:d}"}}'
         for name, value in values.items()
         if value is not None
-    ]  # fmt: skip
-    return ",".join(told) + "}"
+    ])  # fmt: skip
+
+
+def _key_text(key: Key) -> str:
+    return f'"pk":{{"S":{_quoted(key[0])}}},"sk":{{"S":{_quoted(key[1])}}}'
 
 
 def in_threads(work: Callable[[T], U], items: Sequence[T]) -> list[U]:
@@ -56,24 +64,9 @@ class Wire:
     """Calls on one table with bodies that are rendered already."""
 
     def __init__(self, table: str, region: str) -> None:
-        import boto3
-        from botocore.config import Config
-
-        config = Config(
-            parameter_validation=False,
-            connect_timeout=3,
-            read_timeout=20,
-            max_pool_connections=THREADS,
-            retries={"mode": "standard", "total_max_attempts": 8},
-        )
-        self._client = cast(Any, boto3.client)("dynamodb", region_name=region, config=config)
-        self._body = threading.local()
-        self._client.meta.events.register("before-call.dynamodb", self._say)
+        self._calls = SignedCalls(region, THREADS)
         self._table = table
         self.name = _render(table)
-
-    def _say(self, params: dict[str, Any], **_: Any) -> None:
-        params["body"] = self._body.text.encode()
 
     def put(self, item: str, condition: str = "") -> str:
         """A transaction's put; `condition` is rendered text that follows the item, or ""."""
@@ -84,18 +77,14 @@ class Wire:
 
         Raises Unavailable when others are at the same items all the time.
         """
-        from botocore.exceptions import ClientError
-
-        self._body.text = (
-            f'{{"ClientRequestToken":"{uuid7()}","TransactItems":[{",".join(writes)}]}}'
-        )
+        body = f'{{"ClientRequestToken":"{uuid7()}","TransactItems":[{",".join(writes)}]}}'
         for attempt in range(ATTEMPTS):
             try:
-                self._client.transact_write_items(TransactItems=[])
-            except ClientError as error:
-                if error.response["Error"]["Code"] not in _CANCELED:
+                self._calls.call("TransactWriteItems", body)
+            except Refusal as error:
+                if error.code not in _CANCELED:
                     raise
-                reasons = cast(Any, error.response).get("CancellationReasons", ())
+                reasons = error.answer.get("CancellationReasons", ())
                 codes = [reason.get("Code", "None") for reason in reasons]
                 if "ConditionalCheckFailed" in codes:
                     return [code == "ConditionalCheckFailed" for code in codes]
@@ -115,8 +104,8 @@ class Wire:
         requests = ",".join(f'{{"PutRequest":{{"Item":{item}}}}}' for item in items)
         text = f"[{requests}]"
         for attempt in range(ATTEMPTS):
-            self._body.text = f'{{"RequestItems":{{{self.name}:{text}}}}}'
-            left = self._client.batch_write_item(RequestItems={}).get("UnprocessedItems")
+            body = f'{{"RequestItems":{{{self.name}:{text}}}}}'
+            left = self._calls.call("BatchWriteItem", body).get("UnprocessedItems")
             if not left:
                 return
             text = _render(left[self._table])
@@ -129,14 +118,14 @@ class Wire:
         return {key: v for found in in_threads(self._versions, some) for key, v in found}
 
     def _versions(self, wanted: Sequence[Key]) -> list[tuple[Key, int]]:
-        asked = _render([{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in wanted])
+        asked = "[" + ",".join(f"{{{_key_text(key)}}}" for key in wanted) + "]"
         found: list[tuple[Key, int]] = []
         for attempt in range(ATTEMPTS):
-            self._body.text = (
+            body = (
                 f'{{"RequestItems":{{{self.name}:{{"ConsistentRead":true,"Keys":{asked},'
                 '"ProjectionExpression":"pk,sk,#v","ExpressionAttributeNames":{"#v":"version"}}}}'
             )
-            answer = self._client.batch_get_item(RequestItems={})
+            answer = self._calls.call("BatchGetItem", body)
             found += (
                 ((i["pk"]["S"], i["sk"]["S"]), int(i.get("version", {"N": "0"})["N"]))
                 for i in answer["Responses"].get(self._table, ())

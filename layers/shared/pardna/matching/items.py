@@ -200,10 +200,8 @@ def header_attributes(match: Match, version: int, decided_at: datetime) -> dict[
         "members_count": len(match.members),
         "variance_minor": match.variance_minor,
         "variance_kind": match.variance_kind,
-        "explanation": json.dumps(
-            explanation_to_plain(match.explanation) | {"rules_hash": match.rules_hash},
-            sort_keys=True,
-            ensure_ascii=False,
+        "explanation": _canonical(
+            explanation_to_plain(match.explanation) | {"rules_hash": match.rules_hash}
         ),
         "run_id": match.run_id,
         "decided_at": at,
@@ -290,7 +288,7 @@ def act_attributes(one: Act, *, listed: bool) -> dict[str, Any]:
     found = {
         "tenant_id": one.tenant_id,
         "kind": "act",
-        "body": json.dumps(act_to_plain(one), sort_keys=True, ensure_ascii=False),
+        "body": _canonical(act_to_plain(one)),
     }
     if listed:
         found["list_pk"] = keys.listing(one.tenant_id, "act", one.at[:7])

@@ -2,22 +2,26 @@
 """Legs as a Parquet file: what a run's shards are cut into and handed to workers as.
 
 Columns: ``id, side`` (``l``, ``r``), ``kind, basis, currency, batch, name, refs`` are what legs are
-split by; ``lake`` says that the leg has no item in the match state yet; ``body`` is the whole leg (JSON).
+split by, with ``source, day, account`` what they are matched by; ``lake`` says that the leg has no item
+in the match state yet; the others complete the leg. Who reads rows of the lake writes these columns
+without making legs of them (`lake_legs`); items are written from them too (`legs_wire`).
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
-from pardna.matching.codec import leg_from_plain, leg_to_plain
-from pardna.matching.model import Leg
+from pardna.matching.model import Leg, Pair
+from pardna.transactions.model import Kind, Reference, Side, Strength
 
 _COLUMNS = {
     "id": "VARCHAR",
@@ -29,11 +33,35 @@ _COLUMNS = {
     "name": "VARCHAR",
     "refs": "STRUCT(type VARCHAR, value VARCHAR, strong BOOLEAN)[]",
     "lake": "BOOLEAN",
-    "body": "VARCHAR",
+    "source": "VARCHAR",
+    "day": "DATE",
+    "account": "VARCHAR",
+    "tenant_id": "VARCHAR",
+    "pair": "VARCHAR",
+    "version": "INTEGER",
+    "told_by": "VARCHAR",
+    "external_id": "VARCHAR",
+    "amount": "BIGINT",
+    "occurred_at": "VARCHAR",
+    "value_date": "DATE",
+    "gross": "BIGINT",
+    "fee": "BIGINT",
+    "net": "BIGINT",
+    "description": "VARCHAR",
+    "exclusive": "VARCHAR[]",
 }
 _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 COLUMNS = ", ".join(_COLUMNS)
 _TYPES = "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in _COLUMNS.items()) + "}"
+# Looking a word up costs a tenth of asking its enum.
+_SIDES = {word.value: word for word in Side}
+_KINDS = {word.value: word for word in Kind}
+_PAIRS = {word.value: word for word in Pair}
+#: The order of `_leg`.
+LEG = (
+    "tenant_id, pair, id, version, told_by, source, external_id, kind, amount, currency, occurred_at,"
+    " value_date, gross, fee, net, batch, account, name, description, refs, exclusive"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,29 +88,42 @@ def to_bytes(legs: Iterable[Leg], lake: frozenset[str] | None = None) -> bytes:
     with workspace() as (con, folder):
         said, made = folder / "legs.json", folder / "legs.parquet"
         with said.open("w", encoding="utf-8") as out:
-            for leg in sorted(legs, key=lambda leg: leg.transaction_id):
-                row = {
-                    "id": leg.transaction_id,
-                    "side": "l" if leg.is_left else "r",
-                    "kind": leg.kind.value,
-                    "basis": leg.basis_minor,
-                    "currency": leg.currency,
-                    "batch": leg.batch_id,
-                    "name": leg.name,
-                    "refs": [
-                        {"type": r.type, "value": r.value, "strong": r.strength.value == "strong"}
-                        for r in leg.references
-                    ],
-                    "lake": lake is None or leg.transaction_id in lake,
-                    "body": _canonical(leg_to_plain(leg)),
-                }
-                out.write(_canonical(row) + "\n")
+            for leg in legs:
+                out.write(_canonical(_row(leg, lake)) + "\n")
         con.execute(
-            f"COPY (SELECT {COLUMNS} FROM read_json('{said}', format = 'newline_delimited',"
-            f" columns = {_TYPES}, maximum_object_size = 67108864) ORDER BY id)"
-            f" TO '{made}' (FORMAT parquet, COMPRESSION zstd)"
+            f"CREATE VIEW legs AS SELECT {COLUMNS} FROM read_json('{said}',"
+            f" format = 'newline_delimited', columns = {_TYPES}, maximum_object_size = 67108864)"
         )
-        return made.read_bytes()
+        return copied(con, "legs", made)
+
+
+def copied(con: duckdb.DuckDBPyConnection, query: str, path: Path) -> bytes:
+    """The file of a relation with the columns of such files; the same rows are the same bytes."""
+    con.execute(
+        f"COPY (SELECT {COLUMNS} FROM {query} ORDER BY id, pair)"
+        f" TO '{path}' (FORMAT parquet, COMPRESSION zstd)"
+    )
+    return path.read_bytes()
+
+
+def chosen(body: bytes, ids: Iterable[str], *, but: bool = False) -> bytes:
+    """The file of some of a file's legs, or (`but`) of all others."""
+    with workspace() as (con, folder):
+        path = folder / "legs.parquet"
+        path.write_bytes(body)
+        con.execute("CREATE TABLE named AS SELECT unnest(?::VARCHAR[]) AS id", [sorted(ids)])
+        how = "ANTI" if but else "SEMI"
+        query = f"read_parquet('{path}') {how} JOIN named USING (id)"
+        return copied(con, query, folder / "chosen.parquet")
+
+
+def names_of(body: bytes) -> list[tuple[Pair, str]]:
+    """Pair and transaction of each leg of a file, in order."""
+    with workspace() as (con, folder):
+        path = folder / "legs.parquet"
+        path.write_bytes(body)
+        rows = con.execute("SELECT pair, id FROM read_parquet(?) ORDER BY id, pair", [str(path)])
+        return [(_PAIRS[pair], identifier) for pair, identifier in rows.fetchall()]
 
 
 def from_bytes(body: bytes) -> Filed:
@@ -90,12 +131,47 @@ def from_bytes(body: bytes) -> Filed:
     with workspace() as (con, folder):
         path = folder / "legs.parquet"
         path.write_bytes(body)
+        query = f"SELECT {LEG}, lake FROM read_parquet(?) ORDER BY id"
+        found = con.execute(query, [str(path)])
         legs, lake = [], []
-        answer = con.execute("SELECT body, lake FROM read_parquet(?) ORDER BY id", [str(path)])
-        while rows := answer.fetchmany(5_000):
-            for text, in_lake in rows:
-                leg = leg_from_plain(json.loads(text))
-                legs.append(leg)
-                if in_lake:
-                    lake.append(leg.transaction_id)
+        while rows := found.fetchmany(5_000):
+            for row in rows:
+                legs.append(leg_of(row))
+                if row[-1]:
+                    lake.append(row[2])
     return Filed(tuple(legs), frozenset(lake))
+
+
+def leg_of(row: Sequence[Any]) -> Leg:
+    """The leg of a row with the columns `LEG` (and perhaps more)."""
+    (tenant_id, pair, identifier, version, told_by, source, external_id, kind, amount, currency,
+     occurred_at, value_date, gross, fee, net, batch, account, name, description, refs,
+     exclusive) = row[:21]  # fmt: skip
+    strong, weak = Strength.STRONG, Strength.WEAK
+    return Leg(
+        tenant_id, _PAIRS[pair], identifier, version, _SIDES[told_by], source, external_id,
+        _KINDS[kind], amount, currency, datetime.fromisoformat(occurred_at), value_date, gross, fee,
+        net, batch, account, name, description,
+        tuple([Reference(r["type"], r["value"], strong if r["strong"] else weak) for r in refs]),
+        tuple([_PAIRS[p] for p in exclusive]),
+    )  # fmt: skip
+
+
+def _row(leg: Leg, lake: frozenset[str] | None) -> dict[str, Any]:
+    value_date: date | None = leg.value_date
+    return {
+        "id": leg.transaction_id, "side": "l" if leg.is_left else "r", "kind": leg.kind.value,
+        "basis": leg.basis_minor, "currency": leg.currency, "batch": leg.batch_id,
+        "name": leg.name, "source": leg.source, "day": leg.day.isoformat(),
+        "refs": [
+            {"type": r.type, "value": r.value, "strong": r.strength is Strength.STRONG}
+            for r in leg.references
+        ],
+        "lake": lake is None or leg.transaction_id in lake,
+        "account": leg.account, "tenant_id": leg.tenant_id, "pair": leg.pair.value,
+        "version": leg.version, "told_by": leg.side.value, "external_id": leg.external_id,
+        "amount": leg.amount_minor, "occurred_at": leg.occurred_at.isoformat(),
+        "value_date": value_date.isoformat() if value_date else None,
+        "gross": leg.gross_minor, "fee": leg.fee_minor, "net": leg.net_minor,
+        "description": leg.description, "exclusive": [pair.value for pair in leg.exclusive],
+    }  # fmt: skip

@@ -73,7 +73,7 @@ class MatchPages:
         """What people did: of a ``subject`` (``break:b_…``), or of everybody in a ``month``."""
         subject = query.get("subject", "") or query.get("month", "")
         if not (subject.isprintable() and 1 <= len(subject) <= 200):
-            raise InvalidInput("history.subject", "name a subject (match:m_…, break:b_…, decision:d_…, alias:a_…, rules) or a month (2026-03)")  # fmt: skip
+            raise InvalidInput("history.subject", "name a subject (match:m_…, break:b_…, decision:d_…, run:r_…, alias:a_…, rules) or a month (2026-03)")  # fmt: skip
         place = decode_cursor(query.get("cursor", ""), str)
         acts, more = self.desk.history(
             tenant_id, subject, position(place[0] if place else ""), page_size(query)

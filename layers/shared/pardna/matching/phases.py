@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from pathlib import Path
 
 from pardna.matching.engine import Result, database, load_legs
-from pardna.matching.engine_base import SIDES, Engine
+from pardna.matching.engine_base import LEG_COLUMNS, SIDES, Engine
 from pardna.matching.engine_groups import groups
 from pardna.matching.engine_identity import identity_findings, level_1
 from pardna.matching.engine_probable import leftovers, level_4
@@ -48,14 +49,25 @@ def match_phase(
     rules: Rules,
     pair: Pair,
     reference_date: date,
+    file: Path | None = None,
 ) -> PhaseResult:
-    """Run one phase over the legs of a shard. `hubs` are references that are nobody's."""
+    """Run one phase over the legs of a shard. `hubs` are references that are nobody's.
+
+    With a `file` of the same legs (`legs_file`) the engine reads its columns.
+    """
     left = [leg for leg in legs if leg.is_left]
     right = [leg for leg in legs if not leg.is_left]
     with database() as con:
         engine = Engine(con, rules, pair, reference_date)
         for side, of_side in zip(SIDES, (left, right), strict=True):
-            load_legs(engine, side, of_side)
+            if file is None:
+                load_legs(engine, side, of_side)
+            else:
+                con.execute(
+                    f"CREATE TABLE given_{side} AS SELECT {', '.join(LEG_COLUMNS)}"
+                    f" FROM read_parquet('{file}') WHERE side = '{side}'"
+                )
+                con.execute(f"CREATE VIEW raw_{side} AS SELECT rowid AS leg, * FROM given_{side}")
         engine.read()
         if phase is Phase.IDENTITY:
             _identity(engine)

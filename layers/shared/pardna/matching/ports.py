@@ -24,12 +24,13 @@ status is ``committed`` or ``unmatched``, reads the members by `MatchReader.get`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from pardna.matching.acts import Act
 from pardna.matching.model import Break, Leg, Match, Pair, Status
 from pardna.runtime.keys import WRITE_SHARDS
 from pardna.transactions.model import Kind, Reference, Side
@@ -171,6 +172,25 @@ class LegsAndRefusals(MatchState, Refusals, Protocol):
     """What a shard works with."""
 
 
+#: Attributes of a leg's item and of its member's item as they are written, by pair and transaction id.
+#: A leg that is not there is rendered when it is written.
+LegTexts = Mapping[tuple[str, str], tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """A leg by its identities: pair, side (`told_by`), references as (type, value), and the text of
+    what its item says."""
+
+    tenant_id: str
+    pair: Pair
+    transaction_id: str
+    told_by: str
+    currency: str
+    references: tuple[tuple[str, str], ...]
+    text: str
+
+
 class SplitState(LegsAndRefusals, Protocol):
     """What the shards of a split pair work with.
 
@@ -178,11 +198,11 @@ class SplitState(LegsAndRefusals, Protocol):
     are written with the match, unless somebody else has taken them.
     """
 
-    def commit_all(self, matches: Sequence[Match]) -> list[Committed]:
+    def commit_all(self, matches: Sequence[Match], texts: LegTexts) -> list[Committed]:
         """See `commit`; many at a time, each of them all or none."""
         ...
 
-    def record_all(self, groups: Sequence[Sequence[Leg]]) -> None:
+    def record_all(self, groups: Sequence[Sequence[Leg]], texts: LegTexts) -> None:
         """See `record`; many transactions at a time, each of them all or none."""
         ...
 
@@ -200,7 +220,7 @@ class SplitState(LegsAndRefusals, Protocol):
         """See `Projection`; of as many legs as are asked for."""
         ...
 
-    def keep_references(self, legs: Sequence[Leg]) -> None:
+    def keep_references(self, legs: Iterable[Identified]) -> None:
         """Let level 1 find legs that were written with a match. Repeatable."""
         ...
 
@@ -241,12 +261,22 @@ class RunBook(Protocol):
         ...
 
     def change(
-        self, tenant_id: str, run_id: str, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+        self,
+        tenant_id: str,
+        run_id: str,
+        change: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+        told: Act | None = None,
     ) -> Mapping[str, Any]:
         """Set the values that `change` makes of the header as it stands; returns the new header.
 
-        Called again when somebody wrote in between. Raises NotFound when there is no such run.
+        Called again when somebody wrote in between. `told` is who changed it and why: appended to
+        the history with the change, all or nothing, and only if anything changes. Raises NotFound
+        when there is no such run.
         """
+        ...
+
+    def tell(self, told: Act) -> None:
+        """Append to the history what was done about a run that has no header yet."""
         ...
 
     def name(self, tenant_id: str, execution: str, run_id: str) -> None:
@@ -297,8 +327,11 @@ class LakeLegs(Protocol):
         """The parts that no run has worked through, in order."""
         ...
 
-    def legs(self, part: LakePart, pair: Pair | None = None, currency: str = "") -> Iterator[Leg]:
-        """The legs of a part's transactions; with `pair`, those of a pair and currency only."""
+    def file(
+        self, parts: Sequence[LakePart], pair: Pair | None = None, currency: str = ""
+    ) -> bytes:
+        """The legs of the parts' transactions as a file (`legs_file`), each once, in their latest
+        version; with `pair`, those of a pair and currency only."""
         ...
 
     def absorbed(self, tenant_id: str, part: LakePart) -> None:

@@ -16,7 +16,8 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Protocol
@@ -137,6 +138,10 @@ def spoken_for_in(body: bytes) -> frozenset[str]:
     return frozenset(json.loads(gzip.decompress(body))["spoken_for"])
 
 
+#: Commits matches, many at a time, each of them all or none.
+CommitAll = Callable[[Sequence[Match]], list[Committed]]
+
+
 class PartsOfPairs(Protocol):
     """Decides shards that hold a part of a pair only, and commits what they decide."""
 
@@ -146,8 +151,8 @@ class PartsOfPairs(Protocol):
         """Gather or match the shard's legs, and leave the rest in its file."""
         ...
 
-    def commit_all(self, matches: Sequence[Match]) -> list[Committed]:
-        """See `SplitState`."""
+    def committing(self, defined: Mapping[str, Any]) -> AbstractContextManager[CommitAll]:
+        """While inside: what commits matches of the shard, whose members the lake may hold."""
         ...
 
 
@@ -189,13 +194,20 @@ class MatchShard:
             rules = fixed_rules(self._files, tenant_id, run_id)
             part = defined.get("phase", "whole") != "whole"
             decide = self._parts.decide if part and self._parts else self.decide
-            made = decide(tenant_id, run_id, defined, rules, on)
-            body = made.to_bytes()
+            decided = decide(tenant_id, run_id, defined, rules, on)
+            body = decided.to_bytes()
             if self._files.put_once(key, body):
-                plan = made
+                plan = decided
             else:
                 body = self._files.get(key) or body
-        return self._commit(tenant_id, run_id, shard, plan or ShardPlan.from_bytes(body))
+        made = plan or ShardPlan.from_bytes(body)
+        if not (made.lake and made.matches and self._parts):
+            return self._commit(tenant_id, run_id, shard, made, self._one_by_one)
+        with self._parts.committing(defined) as commit:
+            return self._commit(tenant_id, run_id, shard, made, commit)
+
+    def _one_by_one(self, matches: Sequence[Match]) -> list[Committed]:
+        return [self._state.commit(match) for match in matches]
 
     def _stopping(self, tenant_id: str, run_id: str) -> bool:
         return (self._runs.get(tenant_id, run_id) or {}).get("status") == "stopping"
@@ -245,7 +257,7 @@ class MatchShard:
         )
 
     def _commit(
-        self, tenant_id: str, run_id: str, shard: int, plan: ShardPlan
+        self, tenant_id: str, run_id: str, shard: int, plan: ShardPlan, commit: CommitAll
     ) -> Mapping[str, int]:
         counts: Counter[str] = Counter(
             legs=plan.legs_count, waiting=plan.waiting_count, findings=len(plan.findings)
@@ -258,11 +270,7 @@ class MatchShard:
                 if self._stopping(tenant_id, run_id):
                     return dict(counts)
             some = plan.matches[first : first + self._step]
-            if plan.lake and self._parts:
-                outcomes = self._parts.commit_all(some)
-            else:
-                outcomes = [self._state.commit(match) for match in some]
-            for match, outcome in zip(some, outcomes, strict=True):
+            for match, outcome in zip(some, commit(some), strict=True):
                 if outcome in (Committed.LOST, Committed.REFUSED):
                     counts[outcome.value] += 1
                 else:

@@ -7,26 +7,34 @@ plan: so whoever repeats it finds the same legs, and the next wave is cut from w
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from itertools import groupby
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pardna.matching.aliases import applied
 from pardna.matching.codec import finding_to_plain
-from pardna.matching.legs_file import from_bytes, to_bytes
+from pardna.matching.legs_file import chosen, from_bytes, names_of, to_bytes
 from pardna.matching.model import Leg, Match, Pair
 from pardna.matching.ports import Committed, LakeLegs, LakePart, RunFiles, SplitState
 from pardna.matching.refusals import set_aside
 from pardna.matching.rules import Rules
-from pardna.matching.shards import ShardPlan, name_duplicates, spoken_for_by, told_elsewhere
+from pardna.matching.shards import (
+    CommitAll,
+    ShardPlan,
+    name_duplicates,
+    spoken_for_by,
+    told_elsewhere,
+)
 from pardna.matching.splitting import Phase
 
-#: Legs, or transactions, that the match state is asked about at once.
-_CHUNK = 2_000
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from pardna.matching.legs_wire import FileTexts
 
 
 def rest_key(tenant_id: str, run_id: str, shard: int) -> str:
@@ -42,9 +50,18 @@ class SplitShards:
         self._files = files
         self._lake = lake
 
-    def commit_all(self, matches: Sequence[Match]) -> list[Committed]:
+    @contextmanager
+    def committing(self, defined: Mapping[str, Any]) -> Iterator[CommitAll]:
         """See `PartsOfPairs`."""
-        return self._state.commit_all(matches)
+        from pardna.matching.legs_wire import FileTexts
+
+        with FileTexts(self._files.get(str(defined["legs_key"])) or b"") as file:
+
+            def commit(matches: Sequence[Match]) -> list[Committed]:
+                texts = file.of(x.transaction_id for m in matches for x in m.members)
+                return self._state.commit_all(matches, texts)
+
+            yield commit
 
     def decide(
         self, tenant_id: str, run_id: str, defined: Mapping[str, Any], rules: Rules, on: date
@@ -67,46 +84,56 @@ class SplitShards:
         With what their references and names also stand for: legs are split by that as well.
         """
         pair, currency = Pair(defined["pair"]), str(defined["currency"])
-        lake: frozenset[str] | None = None
         if "parts" in defined:
             legs = [
                 leg
                 for part in defined["parts"]
                 for leg in self._state.open_part(tenant_id, pair, currency, int(part))
             ]
-            lake = frozenset()
+            body, count = to_bytes(applied(legs, rules), frozenset()), len(legs)
         else:
             stand = [LakePart(*part) for part in defined["lake"]]
-            found = (x for part in stand for x in self._lake.legs(part, pair, currency))
-            legs = self._unknown(tenant_id, found)
-        body = to_bytes(applied(legs, rules), lake)
+            body, count = self._unknown(tenant_id, self._lake.file(stand, pair, currency))
+            if rules.aliases:
+                body = to_bytes(applied(from_bytes(body).legs, rules))
         self._files.put_once(rest_key(tenant_id, run_id, int(defined["shard"])), body)
-        return ShardPlan((), (), len(legs), 0, {})
+        return ShardPlan((), (), count, 0, {})
 
-    def _unknown(self, tenant_id: str, legs: Iterable[Leg]) -> list[Leg]:
-        """Those that the match state does not know: what it knows is open there, or taken."""
-        kept = []
-        for chunk in _chunks(legs):
-            ids = [(x.pair, x.transaction_id) for x in chunk]
-            known = self._state.versions(tenant_id, ids)
-            kept += [x for x in chunk if (x.pair, x.transaction_id) not in known]
-        return kept
+    def _unknown(self, tenant_id: str, body: bytes) -> tuple[bytes, int]:
+        """Legs that the match state does not know: what it knows is open there, or taken."""
+        names = names_of(body)
+        known = self._state.versions(tenant_id, names)
+        if known:
+            body = chosen(body, (identifier for _, identifier in known), but=True)
+        return body, len(names) - len(known)
 
     def _absorb(self, tenant_id: str, defined: Mapping[str, Any]) -> ShardPlan:
         """After the matching: record what is left open, let level 1 find what was matched."""
+        from pardna.matching.legs_wire import FileTexts
+
         for key, raw_sha256 in defined["lake"]:
             part = LakePart(key, raw_sha256)
-            by_transaction = groupby(self._lake.legs(part), key=lambda leg: leg.transaction_id)
-            for chunk in _chunks(tuple(group) for _, group in by_transaction):
-                legs = [leg for group in chunk for leg in group]
-                ids = [(x.pair, x.transaction_id) for x in legs]
-                known = self._state.versions(tenant_id, ids)
-                self._state.record_all([due for group in chunk if (due := _due(group, known))])
-                self._state.keep_references(
-                    [x for x in legs if known.get((x.pair, x.transaction_id)) == x.version]
-                )
+            with FileTexts(self._lake.file([part])) as file:
+                for some in file.versions():
+                    self._take_in(tenant_id, file, some)
             self._lake.absorbed(tenant_id, part)
         return ShardPlan((), (), 0, 0, {})
+
+    def _take_in(
+        self, tenant_id: str, file: FileTexts, some: Sequence[tuple[Pair, str, int]]
+    ) -> None:
+        known = self._state.versions(tenant_id, [(pair, one) for pair, one, _ in some])
+        same: dict[Pair, list[str]] = defaultdict(list)
+        for pair, identifier, version in some:
+            if known.get((pair, identifier)) == version:
+                same[pair].append(identifier)
+        other = {one for pair, one, version in some if known.get((pair, one)) != version}
+        by_transaction = groupby(file.legs(other), key=lambda leg: leg.transaction_id)
+        groups = [due for _, group in by_transaction if (due := _due(tuple(group), known))]
+        self._state.record_all(groups, file.of(other))
+        self._state.keep_references(
+            one for pair, ids in same.items() for one in file.identified(pair, ids)
+        )
 
     # ---------------------------------------------------------------- matching
 
@@ -116,12 +143,16 @@ class SplitShards:
         from pardna.matching.phases import match_phase
 
         pair, phase, shard = Pair(defined["pair"]), Phase(defined["phase"]), int(defined["shard"])
-        filed = from_bytes(self._files.get(str(defined["legs_key"])) or b"")
+        body = self._files.get(str(defined["legs_key"])) or b""
+        filed = from_bytes(body)
         hubs = self._files.get(str(defined["hubs_key"])) if defined.get("hubs_key") else None
-        done = match_phase(
-            filed.legs, phase, [tuple(h) for h in json.loads(hubs or b"[]")],
-            rules, pair, on,
-        )  # fmt: skip
+        with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
+            file.write(body)
+            file.flush()
+            done = match_phase(
+                filed.legs, phase, [tuple(h) for h in json.loads(hubs or b"[]")],
+                rules, pair, on, Path(file.name),
+            )  # fmt: skip
         result = done.result
         found, refused = set_aside(
             (*result.matches, *result.proposals), self._state.refused(tenant_id, pair)
@@ -130,8 +161,7 @@ class SplitShards:
         spoken_for = spoken_for_by(found, told)
         caps: Counter[str] = Counter(result.caps)
         told = name_duplicates(self._state, told, caps)
-        rest = [leg for leg in filed.legs if leg.transaction_id in done.rest]
-        self._files.put_once(rest_key(tenant_id, run_id, shard), to_bytes(rest, filed.lake))
+        self._files.put_once(rest_key(tenant_id, run_id, shard), chosen(body, done.rest))
         waiting = {leg.transaction_id for leg in result.waiting}
         return ShardPlan(
             tuple(replace(m, run_id=run_id) for m in found),
@@ -150,14 +180,3 @@ def _due(group: Sequence[Leg], known: Mapping[tuple[Pair, str], int]) -> Sequenc
     same = all(known.get((x.pair, x.transaction_id), x.version) >= x.version for x in group)
     alone = same and not any(x.exclusive for x in group)
     return new if alone or not new else group
-
-
-def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
-    chunk: list[T] = []
-    for item in items:
-        chunk.append(item)
-        if len(chunk) == _CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk

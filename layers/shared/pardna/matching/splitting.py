@@ -119,7 +119,7 @@ INSERT INTO links SELECT leg, hash('amount', currency, basis) FROM legs WHERE ba
 _GROUP = """
 INSERT INTO links
 SELECT leg, hash('name', currency, lower(name))
-FROM (SELECT leg, currency, json_extract_string(body, '$.name') AS name FROM legs) WHERE name <> ''
+FROM legs WHERE name <> ''
 """
 
 #: To a leg without any key a phase does nothing; a payout is judged even when nobody names it.
@@ -149,7 +149,7 @@ def split(
     con.execute(
         "CREATE TABLE legs AS SELECT (row_number() OVER (ORDER BY id))::BIGINT AS leg, *"
         f" FROM (SELECT DISTINCT ON (id) {COLUMNS} FROM read_parquet(?) ANTI JOIN gone USING (id)"
-        " ORDER BY id, lake)",
+        " ORDER BY id, lake, version DESC)",
         [[str(path) for path in paths]],
     )
     con.execute("CREATE TABLE links (leg BIGINT, key UBIGINT)")

@@ -141,7 +141,7 @@ def control_runs() -> ControlRuns:
     """Stops and resumes runs."""
     from pardna.matching.controlling import ControlRuns
 
-    return ControlRuns(_machine(), _run_book())
+    return ControlRuns(_machine(), _run_book(), utc_now, uuid7)
 
 
 def tenant_ids() -> Iterable[str]:
@@ -179,7 +179,7 @@ def break_book() -> DynamoBreakBook:
 @cache
 def hand_matching() -> HandMatching:
     """What people decide about matches."""
-    return _hand_matching(_second_person())
+    return _hand_matching(second_person())
 
 
 def _hand_matching(second: AskSecondPerson) -> HandMatching:
@@ -199,7 +199,7 @@ def unmatching() -> Unmatching:
 @cache
 def break_work() -> BreakWork:
     """What people do about breaks."""
-    return _break_work(_second_person())
+    return _break_work(second_person())
 
 
 def _break_work(second: AskSecondPerson) -> BreakWork:
@@ -211,7 +211,7 @@ def _break_work(second: AskSecondPerson) -> BreakWork:
 @cache
 def rule_work() -> RuleWork:
     """What people do to rules."""
-    return _rule_work(_second_person())
+    return _rule_work(second_person())
 
 
 def _rule_work(second: AskSecondPerson) -> RuleWork:
@@ -298,7 +298,8 @@ def _desk() -> DynamoDesk:
 
 
 @cache
-def _second_person() -> AskSecondPerson:
+def second_person() -> AskSecondPerson:
+    """Puts requests before a second person, and starts what was left to wait."""
     from pardna.matching.decisions import AskSecondPerson
     from pardna.matching.stepfunctions_decisions import DecisionsOnStepFunctions
 
