@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+from dataclasses import replace
 
 import pytest
 
 from pardna.formats import mt940
 from pardna.formats.model import Statement
+from pardna.ingestion.quality import judge
 from pardna.runtime.errors import PardnaError, UnreadableFile
 from pardna.transactions.model import Reference, Strength
 from tests.support.formats import BANK
@@ -73,6 +75,69 @@ def test_statements_of_one_file_are_kept_apart() -> None:
     assert (first.account, second.account) == ("BNSXJMKN/831047265", "BNSXJMKN/111")
     assert first.ties
     assert second.ties
+
+
+def test_statements_without_an_end_between_them_are_kept_apart() -> None:
+    pages = "".join(
+        f":20:REF{n}\n:25:831047265\n:28C:7/{n}\n:60{'F' if n == 1 else 'M'}:C260130USD{n - 1},00\n"
+        f":61:260131C1,00NTRFNONREF//B{n}\n:62{'F' if n == 3 else 'M'}:C260131USD{n},00\n"
+        for n in (1, 2, 3)
+    )
+    found = mt940.read(pages.encode(), BANK).statements
+    assert [(s.opening_minor, s.closing_minor, s.ties) for s in found] == [
+        (0, 100, True),
+        (100, 200, True),
+        (200, 300, True),
+    ]
+    assert [s.sequence_number for s in found] == ["7/1", "7/2", "7/3"]
+    assert [t.external_id[:2] for s in found for t in s.transactions] == ["B1", "B2", "B3"]
+
+
+ODD = (
+    GOOD,
+    GOOD + GOOD.replace("831047265", "111"),
+    GOOD.replace(":62F:C260131USD1099,50", ":62F:nothing"),
+    GOOD.replace(":60F:C260130USD1000,00\n", ""),
+    GOOD.replace(":61:2601310131D100", ":61:nothing D100"),
+    GOOD.replace("USD", "DEM"),
+    ":20:R\n:25:1\n:28C:1\n:34F:EUR0,\n:13D:2601311200+0100\n:61:260131C1,NTRFA\n:86:a\n"
+    ":61:260131D2,NTRFB\n:61:260131EC3,NTRFC\n:90D:1EUR2,00\n:90C:2EUR4,00\n-\n",
+)
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_a_long_statement_says_what_a_short_one_does(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = mt940.read(text.encode(), BANK)
+    monkeypatch.setattr(mt940, "_BLOCK_MAX", 4)
+    long = mt940.read(text.encode(), BANK)
+    assert long.format == short.format
+    for a, b in zip(long.statements, short.statements, strict=True):
+        assert replace(a, problems=()) == replace(b, problems=())
+    problems = [
+        [*p.problems, *(q for s in p.statements for q in s.problems)] for p in (long, short)
+    ]
+    assert sorted(problems[0], key=str) == sorted(problems[1], key=str)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        (":62F:C260131USD1099,50", ":62F:C260131USD1.0.9,9,5", "statement.balance"),
+        (":62F:", ":25:ANOTHER\n:62F:", "statement.two_accounts"),
+    ],
+)
+def test_a_long_statement_that_ends_badly_is_still_named(
+    old: str, new: str, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mt940, "_BLOCK_MAX", 4)
+    statement = only(GOOD.replace(old, new).encode())
+    assert code in [p.code for p in statement.problems]
+    assert {t.source for t in statement.transactions} == {statement.source}
+    assert (
+        judge(mt940.read(GOOD.replace(old, new).encode(), BANK), "ncb", "0" * 64).transactions == ()
+    )
 
 
 def test_german_details_are_read() -> None:

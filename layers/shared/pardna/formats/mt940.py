@@ -18,17 +18,23 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from pardna.formats.items import Item, collect
 from pardna.formats.model import Origin, Parsed, Problem, Severity, Statement
 from pardna.formats.mt940_details import details
+from pardna.formats.mt940_values import (
+    balance_minor,
+    day_of,
+    entry_day,
+    known,
+    midnight,
+    minor,
+)
 from pardna.formats.text import EntryIds, clean, found_in, given, references, sorted_references
 from pardna.formats.text_lines import numbered_lines
-from pardna.money.model import MoneyError, exponent, minor_from_text
+from pardna.money.model import MoneyError
 from pardna.runtime.errors import InvalidInput, TooLarge, UnreadableFile
 from pardna.transactions.model import Counterparty, Kind, Side, Strength, Transaction
 
@@ -44,6 +50,11 @@ _ENTRY = re.compile(
     r"(?P<amount>\d[\d.,]*|,\d+)(?P<type>[A-Z][A-Z0-9 ]{3})?(?P<rest>[^\n]*)(?P<more>.*)",
     re.DOTALL,
 )
+# An enumeration's members are looked up slowly, and here once for each row.
+_BANK, _FEE, _TRANSFER = Side.BANK, Kind.FEE, Kind.TRANSFER
+_STRONG, _WEAK = Strength.STRONG, Strength.WEAK
+#: Fields that are held of a statement before its entries are handed out.
+_BLOCK_MAX = 10_000
 _FEE_TYPES = frozenset({"NCHG", "FCHG", "NCOM", "FCOM", "SCHG"})
 
 
@@ -57,7 +68,7 @@ def read(data: bytes, origin: Origin) -> Parsed:
 
 
 def stream(file: BinaryIO, origin: Origin) -> Iterator[Item]:
-    """The same, statement by statement: memory grows with the largest of them only."""
+    """The same, item by item: not even a statement is held, once it said whose and in what it is."""
     yield from _File(origin).items(file)
 
 
@@ -70,19 +81,18 @@ class _File:
 
     def items(self, file: BinaryIO) -> Iterator[Item]:
         """Everything it says, each statement after its entries."""
-        found = False
-        for number, fields in enumerate(_statements(file), 1):
-            reader = _Reader(self.origin, f"statement {number}", fields)
-            said = reader.read()
+        found, number = False, 1
+        reader = _Reader(self.origin, "statement 1")
+        for fields, ended in _blocks(file):
+            reader.take(fields)
+            if not ended:
+                yield from reader.part()
+                continue
+            yield from reader.end()
             self.interim = self.interim or reader.interim
-            # Fragments alone, without a balance or an entry anywhere, are no statement.
-            found = found or isinstance(said, Problem) or said.currency != "XXX"
-            if isinstance(said, Problem):
-                yield said
-            else:
-                yield from said.transactions
-                yield from said.problems
-                yield replace(said, transactions=(), problems=())
+            found = found or not reader.empty
+            number += 1
+            reader = _Reader(self.origin, f"statement {number}")
         if not found:
             raise UnreadableFile("mt940.no_statement", "there is no statement in this file")
 
@@ -90,29 +100,39 @@ class _File:
 _Field = tuple[str, str, int]
 
 
-def _statements(file: BinaryIO) -> Iterator[list[_Field]]:
-    """The fields (tag, value, line) of each statement; a new :20: starts one."""
+def _blocks(file: BinaryIO) -> Iterator[tuple[list[_Field], bool]]:
+    """Fields (tag, value, line) of a statement, and whether it ends there; a new :20: starts one."""
     current: list[_Field] = []
+    begun = False  # whether the statement has another field than :20:
     for number, line in _lines(file):
-        match = _TAG.match(line)
-        if match:
+        if line.startswith((":61:", ":86:")):
+            tag, value = line[1:3], line[4:]
+        elif match := _TAG.match(line):
             tag, value = match.groups()
-            if tag == "20" and any(t != "20" for t, _, _ in current):
-                yield current
-                current = []
-            current.append((tag, value, number))
         elif line.startswith(("-", " ", "\t", "{1:")) and (
             line.strip() in ("-", "-}") or line.startswith("{1:")
         ):
             # The end of a message. What follows without a tag belongs to nobody.
             if current:
                 current.append(("", "", number))
-        elif current:
-            tag, value, at = current[-1]
-            if tag and len(value) < _FIELD_MAX:
-                current[-1] = (tag, f"{value}\n{line}", at)
+                begun = True
+            continue
+        else:
+            if current:
+                tag, value, at = current[-1]
+                if tag and len(value) < _FIELD_MAX:
+                    current[-1] = (tag, f"{value}\n{line}", at)
+            continue
+        if tag == "20" and begun:
+            yield current, True
+            current, begun = [], False
+        elif tag == "61" and len(current) >= _BLOCK_MAX:
+            yield current, False
+            current = []
+        begun = begun or tag != "20"
+        current.append((tag, value, number))
     if current:
-        yield current
+        yield current, True
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, str]]:
@@ -125,7 +145,7 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, str]]:
             yield number, part
 
 
-@dataclass
+@dataclass(slots=True)
 class _Entry:
     """A :61: line and the :86: that follows it."""
 
@@ -137,7 +157,7 @@ class _Entry:
 class _Reader:
     """One statement."""
 
-    def __init__(self, origin: Origin, position: str, fields: list[_Field]) -> None:
+    def __init__(self, origin: Origin, position: str) -> None:
         self.origin = origin
         self.position = position
         self.problems: list[Problem] = []
@@ -145,7 +165,17 @@ class _Reader:
         self.last: dict[str, str] = {}
         self.sums: dict[str, str] = {}
         self.entries: list[_Entry] = []
-        after_entry = False
+        self.ids = EntryIds()
+        self.count = 0
+        #: Count and sum of the entries that bring in, and of those that take out.
+        self.into, self.out = [0, 0], [0, 0]
+        self.account = self.currency = ""
+        self.empty = False
+        self._after_entry = False
+
+    def take(self, fields: list[_Field]) -> None:
+        """The next fields of the statement."""
+        after_entry = self._after_entry
         for tag, value, line in fields:
             if tag == "61":
                 self.entries.append(_Entry(value, line))
@@ -159,48 +189,69 @@ class _Reader:
                 self.sums[tag] = value
             if "\n-" in value and "\n-" in value.rstrip("-} \n"):
                 reason = "a line begins with a hyphen, which ends a message"
-                where = f"{position} line {line}"
+                where = f"{self.position} line {line}"
                 self._problem("mt940.line", where, reason, tag, Severity.WARNING)
+        self._after_entry = after_entry
 
-    def read(self) -> Statement | Problem:
-        """The statement, or what makes it unreadable."""
+    def part(self) -> Iterator[Item]:
+        """The entries so far of a statement that goes on, if it is known whose they are."""
+        if not self.currency and "25" in self.first:
+            self._know(_BALANCE.match(self.first.get("60", "").strip()))
+        if self.currency:
+            yield from self._transactions()
+            problems, self.problems = self.problems, []
+            yield from problems
+
+    def _know(self, balance: re.Match[str] | None) -> None:
+        self.currency = self._currency(balance)
+        self.account = clean(self.last.get("25", "").split("\n", maxsplit=1)[0], 100)
+
+    def end(self) -> Iterator[Item]:
+        """What is left of the entries, and the statement; or what makes it unreadable."""
         if not {"20", "25", "60", "61", "62"} & self.first.keys():
-            return Problem("statement.fragment", self.position, "no field of a statement is here")
+            yield Problem("statement.fragment", self.position, "no field of a statement is here")
+            return
         opening = _BALANCE.match(self.first.get("60", "").strip())
         closing = _BALANCE.match(self.last.get("62", "").strip())
-        currency = self._currency(opening or closing)
-        if not currency and self.entries:
-            return Problem("statement.balance", self.position, "no balance or currency can be read")
+        parted = bool(self.currency)
+        if not parted:
+            self._know(opening or closing)
+        if not self.currency and self.entries:
+            yield Problem("statement.balance", self.position, "no balance or currency can be read")
+            return
+        opening_minor = closing_minor = None
         try:
-            opening_minor = _balance(opening, currency)
-            closing_minor = _balance(closing, currency)
+            opening_minor = balance_minor(opening, self.currency)
+            closing_minor = balance_minor(closing, self.currency)
         except MoneyError:
-            return Problem("statement.balance", self.position, "a balance cannot be read")
-        self._check_fields(currency)
+            yield Problem("statement.balance", self.position, "a balance cannot be read")
+            if not parted:
+                return
+        self._check_fields(self.currency)
         for tag, match in (("60", opening), ("62", closing)):
             if tag in self.first and match is None:
                 self._problem("statement.balance", self.position, "a balance cannot be read", tag)
         if self.first.get("25") != self.last.get("25"):
             self._problem("statement.two_accounts", self.position, "it names two accounts", "25")
-        account = clean(self.last.get("25", "").split("\n", maxsplit=1)[0], 100)
+        yield from self._transactions()
+        self._check_sums()
+        yield from self.problems
         sequence = clean(self.first.get("28", ""), 50)
         reference = clean(self.first.get("20", ""), 60)
-        transactions, total = self._transactions(account, currency)
-        return Statement(
-            source=self.origin.source(account),
-            account=account,
+        self.empty = not self.currency
+        yield Statement(
+            source=self.origin.source(self.account),
+            account=self.account,
             statement_id=f"{reference or self.position}/{sequence}",
-            currency=currency or "XXX",
+            currency=self.currency or "XXX",
             opening_minor=opening_minor,
             closing_minor=closing_minor,
-            entries_minor=total,
-            entries_count=len(self.entries),
+            entries_minor=self.into[1] + self.out[1],
+            entries_count=self.count,
             position=self.position,
             sequence_number=sequence,
-            from_date=_date(opening.group(2)) if opening else None,
-            to_date=_date(closing.group(2)) if closing else None,
-            transactions=tuple(transactions),
-            problems=tuple(self.problems),
+            from_date=day_of(opening.group(2)) if opening else None,
+            to_date=day_of(closing.group(2)) if closing else None,
         )
 
     @property
@@ -222,7 +273,7 @@ class _Reader:
 
     def _check_fields(self, currency: str) -> None:
         """Tell of a currency that is none, of what is missing, and of sums that differ."""
-        if currency and not _known(currency):
+        if currency and not known(currency):
             reason = f"{currency} is no currency today: its rows are shown, none counts"
             self._problem("statement.currency", self.position, reason)
         needed = ("20", "25") if self.interim else ("20", "25", "60", "62")
@@ -231,16 +282,16 @@ class _Reader:
             reason = f"it lacks {', '.join(missing)}"
             self._problem("statement.fields", self.position, reason, severity=Severity.WARNING)
 
-    def _check_sums(self, amounts: list[int], currency: str) -> None:
+    def _check_sums(self) -> None:
         """Compare an interim report's own counts and sums with its entries."""
         for tag, value in self.sums.items():
             said = _SUM.match(value)
-            side = [a for a in amounts if (a < 0) == (tag == "90D")]
+            count, total = self.out if tag == "90D" else self.into
             try:
                 agrees = (
                     said is not None
-                    and int(said.group(1)) == len(side)
-                    and _minor(said.group(3), currency) == abs(sum(side))
+                    and int(said.group(1)) == count
+                    and minor(said.group(3), self.currency) == abs(total)
                 )
             except MoneyError:
                 agrees = False
@@ -258,136 +309,82 @@ class _Reader:
     ) -> None:
         self.problems.append(Problem(code, position, reason, field_name, severity))
 
-    def _transactions(self, account: str, currency: str) -> tuple[list[Transaction], int]:
-        """The transactions, and the sum of all entries whose amount can be read."""
-        found, amounts, ids = list[Transaction](), list[int](), EntryIds()
-        known = _known(currency)
-        for number, entry in enumerate(self.entries, 1):
-            position = f"{self.position} entry {number} line {entry.line}"
+    def _transactions(self) -> Iterator[Transaction]:
+        """Of the entries that wait; what cannot be read is remembered as a problem."""
+        entries, self.entries = self.entries, []
+        counts, source = known(self.currency), self.origin.source(self.account)
+        for entry in entries:
+            self.count += 1
+            position = f"{self.position} entry {self.count} line {entry.line}"
             match = _ENTRY.match(entry.value.strip())
             if match is None:
                 self._problem("entry.unreadable", position, "this is not a :61: field", "61")
                 continue
+            value, day, mark, _, written, kind, rest, more = match.groups()
             try:
-                amount = _minor(match["amount"], currency)
+                amount = minor(written, self.currency)
             except MoneyError:
                 self._problem("entry.amount", position, "the amount cannot be read", "61")
                 continue
-            amount = amount if match["mark"] in ("C", "RD", "EC") else -amount
-            amounts.append(amount)
-            if match["mark"] in ("EC", "ED"):
+            amount = amount if mark in ("C", "RD", "EC") else -amount
+            side = self.out if amount < 0 else self.into
+            side[0] += 1
+            side[1] += amount
+            if mark in ("EC", "ED"):
                 reason = "it is expected and not booked yet: it is shown and does not count"
                 self._problem("entry.pending", position, reason, "61", Severity.WARNING)
                 continue
-            if not known:
+            if not counts:
                 continue
             try:
-                found.append(
-                    self._transaction(match, amount, entry, ids, account, currency, position)
-                )
+                booked = value, day or ""
+                texts = rest, more, entry.details
+                fee = kind in _FEE_TYPES
+                yield self._transaction(booked, amount, fee, texts, source, position)
             except InvalidInput as error:
                 self._problem(error.code, position, error.detail, "61")
-        self._check_sums(amounts, currency)
-        return found, sum(amounts)
 
     def _transaction(
         self,
-        match: re.Match[str],
+        days: tuple[str, str],
         amount: int,
-        entry: _Entry,
-        ids: EntryIds,
-        account: str,
-        currency: str,
+        fee: bool,
+        texts: tuple[str, str, str],
+        source: str,
         position: str,
     ) -> Transaction:
-        value_day = _date(match["value"])
+        value_day = day_of(days[0])
         if value_day is None:
             raise InvalidInput("entry.date", "the value date is not a date")
-        booked = _entry_day(match["entry"] or "", value_day)
-        customer, _, bank = match["rest"].partition("//")
+        customer, _, bank = texts[0].partition("//")
         customer, bank = given(customer), given(bank)
-        said = details(entry.details)
-        more = clean(match["more"])
-        texts = (said.description, said.name, said.end_to_end, more)
-        references_found = references(
+        said = details(texts[2])
+        more = clean(texts[1])
+        found = references(
             [
-                ("end_to_end", said.end_to_end, Strength.STRONG),
-                ("bank_reference", bank, Strength.WEAK),
-                ("bank_reference", customer, Strength.WEAK),
-                *(("bank_reference", r, Strength.WEAK) for r in said.other_references),
+                ("end_to_end", said.end_to_end, _STRONG),
+                ("bank_reference", bank, _WEAK),
+                ("bank_reference", customer, _WEAK),
+                *[("bank_reference", r, _WEAK) for r in said.other_references],
             ]
         )
-        searched = " ".join(filter(None, (customer, more, said.description, said.end_to_end)))
+        searched = " ".join([t for t in (customer, more, said.description, said.end_to_end) if t])
+        found |= found_in(searched, wrapped=said.wrapped)
+        key_texts = (said.description, said.name, said.end_to_end, more)
         return Transaction(
             tenant_id=self.origin.tenant_id,
-            source=self.origin.source(account),
-            external_id=ids.of(bank or customer, value_day.isoformat(), amount, texts),
-            side=Side.BANK,
-            kind=Kind.FEE if match["type"] in _FEE_TYPES else Kind.TRANSFER,
+            source=source,
+            external_id=self.ids.of(bank or customer, value_day.isoformat(), amount, key_texts),
+            side=_BANK,
+            kind=_FEE if fee else _TRANSFER,
             amount_minor=amount,
-            currency=currency,
-            occurred_at=datetime.combine(booked, time(), UTC),
+            currency=self.currency,
+            occurred_at=midnight(entry_day(days[1], value_day)),
             raw_sha256=self.origin.raw_sha256,
             raw_position=position,
             value_date=value_day,
-            account=account,
+            account=self.account,
             counterparty=Counterparty(said.name, said.account),
             description=said.description or more,
-            references=sorted_references(
-                references_found | found_in(searched, wrapped=said.wrapped)
-            ),
+            references=sorted_references(found),
         )
-
-
-def _balance(match: re.Match[str] | None, currency: str) -> int | None:
-    if match is None:
-        return None
-    minor = _minor(match.group(4), currency)
-    return minor if match.group(1) == "C" else -minor
-
-
-def _minor(text: str, currency: str) -> int:
-    """Minor units of ``1234,5``; a point is the decimal one only where there is no comma."""
-    if " " in text:
-        text = text.replace(" ", "")
-    if "," in text:
-        if "." in text:
-            text = text.replace(".", "")
-        text = text.replace(",", ".")
-    return minor_from_text(
-        text if text[0] != "." else f"0{text}", currency if _known(currency) else "EUR"
-    )
-
-
-@lru_cache(maxsize=256)
-def _known(currency: str) -> bool:
-    """Whether ISO 4217 lists the currency today; others are shown in hundredths."""
-    try:
-        exponent(currency)
-    except MoneyError:
-        return False
-    return True
-
-
-@lru_cache(maxsize=4096)
-def _date(text: str) -> date | None:
-    """YYMMDD; two-digit years from 80 on are of the last century."""
-    try:
-        year = int(text[:2])
-        return date(1900 + year if year >= 80 else 2000 + year, int(text[2:4]), int(text[4:6]))
-    except ValueError:
-        return None
-
-
-@lru_cache(maxsize=4096)
-def _entry_day(text: str, value_day: date) -> date:
-    """MMDD in the year that brings it closest to the value date; absent, the value date."""
-    if not text.strip():
-        return value_day
-    near = []
-    for year in (value_day.year - 1, value_day.year, value_day.year + 1):
-        try:
-            near.append(date(year, int(text[:2]), int(text[2:])))
-        except ValueError:
-            continue
-    return min(near, key=lambda d: abs(d - value_day), default=value_day)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from pardna.transactions.model import REFERENCES_MAX, TEXT_MAX, Reference, Strength
@@ -123,7 +122,7 @@ class EntryIds:
     """
 
     def __init__(self) -> None:
-        self._seen: Counter[str] = Counter()
+        self._seen: dict[str, int] = {}
 
     def of(self, reference: str, day: str, amount_minor: int, texts: Iterable[str]) -> str:
         """The external id; `day` is the value date in ISO 8601, or what stands for it."""
@@ -134,6 +133,5 @@ class EntryIds:
             digest = hashlib.sha256("\x1f".join(texts).encode()).hexdigest()[:20]
             named = f"~{digest}"
         key = f"{named}|{day}|{amount_minor}"
-        self._seen[key] += 1
-        repeated = self._seen[key]
+        self._seen[key] = repeated = self._seen.get(key, 0) + 1
         return key if repeated == 1 else f"{key}|{repeated}"
