@@ -23,7 +23,9 @@ from benchmarks.ledger.clients import (
     ACCOUNTS,
     ENTER,
     INSERT_SCRIPT,
+    TENANT,
     batches,
+    cpu_s,
     peer_script,
     pgbench,
     single_script,
@@ -32,6 +34,9 @@ from benchmarks.ledger.growth import growth, reading, say
 from local.postgres_server import SUPERUSER, PostgresServer
 from local.serving import free_port
 from pardna.database import migrate
+from pardna.database.session import Database
+from pardna.ledger.postgres_upkeep import PostgresUpkeep, rows_of
+from pardna.ledger.upkeep import BLOCK_JOURNALS
 
 HERE = Path(__file__).parent
 HOT_SHARDS = 16
@@ -39,7 +44,7 @@ HOT_SHARDS = 16
 
 def main() -> int:
     quick = bool(os.environ.get("QUICK"))
-    entries = int(os.environ.get("ENTRIES", "600000" if quick else "50000000"))
+    entries = int(os.environ.get("ENTRIES", "400000" if quick else "50000000"))
     folder = Path(tempfile.mkdtemp(prefix="pardna-bench-"))
     folder.chmod(0o755)
     tuned = ("shared_buffers=1GB", "max_wal_size=8GB", "checkpoint_timeout=30min")
@@ -61,7 +66,7 @@ def main() -> int:
 def measure(server: PostgresServer, quick: bool, entries: int) -> dict[str, Any]:
     admin = server.conninfo("bench", SUPERUSER)
     runtime = server.conninfo("bench", migrate.RUNTIME)
-    seconds = 2 if quick else 10
+    seconds = 1 if quick else 10
     prepare(admin)
     found: dict[str, Any] = {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -142,49 +147,45 @@ def copy_rows_per_s(admin: str, rows: int) -> int:
 
 def sealing(runtime: str, volume: int) -> dict[str, Any]:
     """Sealing by itself, then posting from two clients while a sealer keeps up with them."""
-    sealed, alone_s = seal_all(runtime)
+    database = Database(lambda: runtime)
+    [(backend,)] = rows_of(database, TENANT, "SELECT pg_backend_pid()")
+    cpu_before, started = cpu_s(int(backend)), time.monotonic()
+    alone = seal_all(database)
+    alone_s, alone_cpu_s = time.monotonic() - started, cpu_s(int(backend)) - cpu_before
     stop = threading.Event()
     with ThreadPoolExecutor(1) as pool:
-        sealer = pool.submit(seal_until, runtime, stop)
+        sealer = pool.submit(seal_until, database, stop)
         runs = [batches(runtime, clients, 1000, volume) for clients in (1, 2)]
         stop.set()
-        meanwhile = sealer.result()
-    left, _ = seal_all(runtime)
+        sealer.result()
+    meanwhile = count_sealed(database) - alone
+    left = seal_all(database) - alone - meanwhile
+    database.close()
     return {
-        "seal_journals_per_s": round(sealed / alone_s) if alone_s else 0,
+        "seal_journals_per_s": round(alone / alone_s),
+        "seal_cpu_ms_per_1000_journals": round(alone_cpu_s * 1e6 / max(alone, 1), 1),
         "batch_1000_while_sealing_journals_per_s": round(max(run.per_s for run in runs)),
         "sealed_meanwhile_share": round(meanwhile / sum(run.journals for run in runs), 2),
         "sealed_after": left,
     }
 
 
-def seal_all(runtime: str) -> tuple[int, float]:
-    """Seal what is settled; journals and seconds."""
-    started, sealed = time.monotonic(), 0
-    while block := seal_one(runtime):
-        sealed += block
-    return sealed, time.monotonic() - started
+def seal_all(database: Database) -> int:
+    """Seal what is settled, as the product does each minute; journals in all blocks then."""
+    while PostgresUpkeep(database).seal(TENANT, BLOCK_JOURNALS):
+        pass
+    return count_sealed(database)
 
 
-def seal_until(runtime: str, stop: threading.Event) -> int:
-    sealed = 0
+def seal_until(database: Database, stop: threading.Event) -> None:
     while not stop.is_set():
-        block = seal_one(runtime)
-        sealed += block
-        if not block:
+        if not PostgresUpkeep(database).seal(TENANT, BLOCK_JOURNALS):
             stop.wait(0.2)
-    return sealed
 
 
-def seal_one(runtime: str) -> int:
-    with psycopg.connect(runtime) as connection:
-        connection.execute(ENTER)
-        connection.execute("SELECT ledger.seal(4096)")
-        row = connection.execute(
-            "SELECT journals FROM ledger.blocks WHERE sealed_at >= transaction_timestamp()"
-            " ORDER BY height DESC LIMIT 1"
-        ).fetchone()
-    return int(row[0]) if row else 0
+def count_sealed(database: Database) -> int:
+    [(found,)] = rows_of(database, TENANT, "SELECT coalesce(sum(journals), 0) FROM ledger.blocks")
+    return int(found)
 
 
 def memory(server: PostgresServer) -> dict[str, Any]:
@@ -244,10 +245,11 @@ def grown(points: list[dict[str, Any]]) -> list[str]:
     """The way from the first million to the last, as a table and bars."""
     most = max(point["batch_1000_ms"] for point in points)
     return [
-        "| entries | batch of 1,000 ms | CPU ms | |",
-        "|---|---|---|---|",
+        "| entries | batch of 1,000 ms | CPU ms | log KB | right after a checkpoint ms | |",
+        "|---|---|---|---|---|---|",
         *(
             f"| {p['entries']:,} | {p['batch_1000_ms']} | {p['cpu_ms_per_1000']} |"
+            f" {p['log_kb_per_1000']:,} | {p['after_checkpoint_ms']} |"
             f" {'█' * round(30 * p['batch_1000_ms'] / most)} |"
             for p in points
         ),

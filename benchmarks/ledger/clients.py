@@ -152,14 +152,14 @@ def _client(
         backend = connection.info.backend_pid
         payloads = [_payload(chance, run, turn, size, accounts, count) for turn in range(share)]
         _start.wait()
-        before, began, took = _cpu_s(backend), time.monotonic(), []
+        before, began, took = cpu_s(backend), time.monotonic(), []
         for payload in payloads:
             sent = time.monotonic()
             with connection.transaction():
                 connection.execute(ENTER)
                 connection.execute("SELECT ledger.post(%s::jsonb)", (payload,))
             took.append((time.monotonic() - sent) * 1000)
-        return began, time.monotonic(), took, _cpu_s(backend) - before, _memory_mb(backend)
+        return began, time.monotonic(), took, cpu_s(backend) - before, _memory_mb(backend)
 
 
 def _payload(
@@ -176,7 +176,7 @@ def _payload(
     return json.dumps(batch)
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
     """CPU seconds that a backend has used; zero where the system does not tell."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
