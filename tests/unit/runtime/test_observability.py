@@ -33,6 +33,7 @@ def test_expected_errors_are_logged_once_with_their_code_and_go_on_upwards(
         observed(refuse)({"correlation_id": "c7"}, CONTEXT)
     assert [r.levelname for r in caplog.records] == ["INFO", "INFO"]
     assert caplog.records[0].__dict__["error_code"] == "payout.already_paid"
+    assert "It was paid." not in str(caplog.records[0].__dict__), "a detail may quote a file"
     metric = json.loads(capsys.readouterr().out)
     assert metric["Refused"] == [1.0]
 

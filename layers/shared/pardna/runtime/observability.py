@@ -66,7 +66,7 @@ def observed(
         try:
             response = handler(event, context)
         except PardnaError as error:
-            logger.info("Function refused", error_code=error.code, detail=error.detail)
+            logger.info("Function refused", error_code=error.code)
             count("Refused")
             raise
         except Exception:
