@@ -28,7 +28,7 @@ SAMPLES = {
     "matching/change_alias.reference": (),
     "matching/list_breaks.open": (*LISTS, "class", "owner", "pair", "severity", "currency"),
     "matching/list_breaks.unknown": (),
-    "matching/list_matches.proposed": (*LISTS, "pair", "day"),
+    "matching/list_matches.proposed": LISTS,
     "matching/match_manually.unknown": (),
     "matching/save_rules.tolerance": (),
     "matching/show_history.month": ("cursor", "limit", "month", "subject"),
