@@ -532,6 +532,7 @@ def test_another_provider_by_its_own_rules_and_only_from_its_own_network(desk: D
         ("change_source.disable", 200),
         ("change_source.schedule", 200),
         ("rotate_secret.stripe", 200),
+        ("rotate_secret.api_key", 200),
         ("replay_deliveries.window", 202),
         ("list_deliveries.refused", 200),
     ],

@@ -196,6 +196,30 @@ def test_every_write_is_on_the_list() -> None:
     assert writes == text.count("# boundary ") == 3
 
 
+def test_two_polls_of_one_source_at_once_lose_nothing_whichever_writes_its_place_last() -> None:
+    """Any place that any poll wrote may be what stands in the end: the next poll still finds all."""
+    places: list[str] = []
+
+    class NotingSources(MemorySources):
+        def set_cursor(self, tenant_id: str, source_id: str, cursor: str) -> None:
+            places.append(cursor)
+            super().set_cursor(tenant_id, source_id, cursor)
+
+    raw, sources, fixed = MemoryRawStore(), NotingSources(a_stripe_source()), processor(1)
+    poller(raw, sources, fixed).poll()
+    assert len(places) > 6
+    late = movement(10, START + 5 * DAY)
+    fixed.lists["balance_transactions"].append(late)
+    for place in list(dict.fromkeys(["", *places])):
+        again = MemoryRawStore()
+        again.objects = dict(raw.objects)
+        sources.set_cursor(TENANT, "stripe", place)
+        for _ in range(2):  # a place below the newest row is one of a reading that goes on first
+            poller(again, sources, fixed).poll()
+        kept = {r["id"] for data, _ in again.objects.values() for r in json.loads(data)["data"]}
+        assert kept == {"txn_1", "txn_2", "txn_3", "txn_9", "txn_10", "po_9"}
+
+
 def test_what_came_in_while_a_reading_was_broken_off_is_read_by_the_next() -> None:
     raw, sources, fixed = MemoryRawStore(), MemorySources(a_stripe_source()), processor(1)
     left = iter([100.0, 100.0, 100.0])
