@@ -230,7 +230,7 @@ class Engine:
         Makes ``alone`` (pairs whose legs have no other candidate) and ``chosen`` (l, r, cost, rival,
         rival_cost, contested): what global assignment picked among the others.
         """
-        self.both(
+        shared = self.both(
             f"CREATE OR REPLACE TABLE shared_{{side}} AS SELECT {{side}} FROM {candidates}"
             " GROUP BY {side} HAVING count(*) > 1"
         )
@@ -238,10 +238,12 @@ class Engine:
             f"CREATE OR REPLACE VIEW alone AS FROM {candidates}"
             " ANTI JOIN shared_l USING (l) ANTI JOIN shared_r USING (r)"
         )
-        rows = self.con.execute(
-            "SELECT l, r, cost, dense_rank() OVER (ORDER BY left_id, l), dense_rank() OVER (ORDER BY right_id, r)"
-            f" FROM {candidates} WHERE l IN (FROM shared_l) OR r IN (FROM shared_r)"
-        ).fetchall()
+        rows: list[tuple[Any, ...]] = []
+        if any(shared.values()):
+            rows = self.con.execute(
+                "SELECT l, r, cost, dense_rank() OVER (ORDER BY left_id, l), dense_rank() OVER (ORDER BY right_id, r)"
+                f" FROM {candidates} WHERE l IN (FROM shared_l) OR r IN (FROM shared_r)"
+            ).fetchall()
         left = {rank: leg for leg, _, _, rank, _ in rows}
         right = {rank: leg for _, leg, _, _, rank in rows}
         picked, large = assign(

@@ -44,7 +44,8 @@ def groups(engine: Engine) -> None:
     A movement that several sets come to is ambiguous; so is one whose set shares a movement with
     another set.
     """
-    engine.both(_OPEN)
+    if not all(engine.both(_OPEN).values()):
+        return
     found: list[tuple[str, int, list[int], str, int]] = []
     budget = engine.own.subset_steps * _RUN_STEPS
     for one, many in (("r", "l"), ("l", "r")):

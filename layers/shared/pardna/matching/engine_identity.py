@@ -146,6 +146,8 @@ def _duplicates(engine: Engine) -> None:
 def identity_findings(engine: Engine) -> None:
     """The same identity, but another amount or too far apart: contradicted, never scored."""
     con, window = engine.con, engine.own.identity_window
+    if not engine.number("SELECT count(*) FROM identity_edges"):
+        return
     con.execute(
         "CREATE OR REPLACE TABLE candidates AS SELECT l, r, left_id, right_id,"
         " CASE WHEN exact THEN 0 ELSE abs(diff) + 1 END AS cost FROM identity_edges"

@@ -104,6 +104,8 @@ def level_4(engine: Engine) -> None:
     crowded = f"SELECT count(*) FROM probable_{{side}} WHERE crowd > {own.candidates_max}"
     for side, found in engine.both(_LEGS, crowded).items():
         engine.cap(f"amounts_shared_by_too_many_{side}", found)
+    if not all(engine.both("SELECT count(*) FROM probable_{side}").values()):
+        return
     window = own.rule_window
     con.execute(_EDGES, {"cap": own.candidates_max, "before": window.before, "after": window.after})
     drop_contradicted(engine, "edges")

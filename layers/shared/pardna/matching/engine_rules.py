@@ -107,9 +107,11 @@ WHERE place = 1
 
 def level_2(engine: Engine) -> None:
     """A normalised reference agrees, or is one edit away; the amount is within tolerance."""
-    con = engine.con
-    _edges(engine)
-    own = engine.own
+    con, own = engine.con, engine.own
+    if not _edges(engine) and not engine.number(
+        "SELECT count(*) FROM identity_edges WHERE NOT exact AND NOT unknown"
+    ):
+        return
     con.execute(
         _RULED.format(fee=_fee_sql(engine)),
         {
@@ -140,8 +142,9 @@ def level_2(engine: Engine) -> None:
     engine.drop_closed()
 
 
-def _edges(engine: Engine) -> None:
-    """``equal`` and ``near``: pairs whose references agree, or are one edit apart."""
+def _edges(engine: Engine) -> bool:
+    """``equal`` and ``near``: pairs whose references agree, or are one edit apart. Whether there
+    can be any: where a side has no reference left, nothing is looked for."""
     con, cap = engine.con, {"cap": engine.own.candidates_max}
     crowds = 0
     busy = "CREATE TABLE busy_references_{side} AS " + _CROWDED
@@ -154,10 +157,15 @@ def _edges(engine: Engine) -> None:
             " ANTI JOIN busy_references_{side} USING (currency, norm)"
         )
     con.execute(_EQUAL)
+    possible = all(engine.both("SELECT count(*) FROM told_{side}").values())
+    if not possible:
+        con.execute("CREATE TABLE near AS FROM equal")
+        return False
     engine.both(_LONG, _HALVES, (_ALIKE, cap))
     con.execute(_BUSY, cap)
     engine.both(_CUTS)
     con.execute(_NEAR)
+    return True
 
 
 def _fee_sql(engine: Engine) -> str:

@@ -136,6 +136,8 @@ FROM found ANTI JOIN crowded USING (number)
 
 def reference_sums(engine: Engine) -> None:
     """One leg on one side and a few on the other, under one reference, come to the same."""
+    if not all(engine.both("SELECT count(*) FROM told_{side}").values()):
+        return
     window = engine.own.rule_window
     engine.con.execute(
         _REFERENCE_SUMS,
