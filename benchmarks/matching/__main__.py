@@ -204,7 +204,7 @@ def report(rows: list[dict[str, Any]]) -> str:
         "",
         f"On {os.cpu_count()} cores and {memory} GiB, two threads, DuckDB {duckdb.__version__}; "
         "`make bench-matching` writes this file. The floor is `floor.sql`: four bare joins of the "
-        "same files, in the same run. `load` is the machine's (1 minute) at that time: above 0.5 a core, "
+        "same files, in the same run, on the same two cores. `load` is the machine's (1 minute) at that time: above 0.5 a core, "
         "only the ratio of CPU seconds says something. Above a million, legs come in shards: a currency "
         "each, so no candidate pair is cut; seconds are the sum over shards. False automatic matches are counted, not sampled.",
         "",
