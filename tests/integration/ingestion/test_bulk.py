@@ -60,6 +60,7 @@ class Bulk:
 
     def __init__(self, home: Deployed) -> None:
         self.home = home
+        self.backwards = False
         self.sqs = boto3.client("sqs")
         self.urls = {
             name: self.sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "0"})[
@@ -99,7 +100,8 @@ class Bulk:
             outbox.relay().relay()
             moved = outbox.publisher().sweep()
             for name, handler in QUEUES.items():
-                for body in self.messages(name):
+                bodies = list(self.messages(name))
+                for body in reversed(bodies) if self.backwards else bodies:
                     moved += 1
                     record = {"messageId": "m", "body": body}
                     failed += len(handler({"Records": [record]}, Context())["batchItemFailures"])
@@ -239,13 +241,40 @@ def test_rows_that_one_part_says_twice_are_merged_as_in_a_small_file(
     assert road.canonical() == before
 
 
+@pytest.mark.parametrize("backwards", [False, True])
 def test_rows_that_two_parts_say_end_in_one_transaction_of_two_versions(
-    road: Bulk, monkeypatch: pytest.MonkeyPatch
+    road: Bulk, monkeypatch: pytest.MonkeyPatch, backwards: bool
 ) -> None:
     monkeypatch.setattr("pardna.ingestion.bulk.PART_ROWS", 300)
+    road.backwards = backwards
     road.bring(TWICE)
     assert len(road.canonical()) == 600
-    assert [v for _, v, _ in road.canonical()].count(2) == 5
+    # The part that knows better adds a version, or is the first and leaves the other none to add.
+    assert [v for _, v, _ in road.canonical()].count(2) == (0 if backwards else 5)
+
+    # Nothing is doubled, and what stands is what a small file comes to, whichever part was first.
+    standing = "SELECT external_id, content_hash FROM platform.transactions ORDER BY 1"
+    before = road.home.rows(standing)
+    fees = "SELECT sum(fee_minor), sum(net_minor) FROM platform.transactions"
+    assert road.home.rows(fees) == [(595 * 19_500 + 5 * 20_000, 595 * 480_500 + 5 * 480_000)]
+    monkeypatch.setattr("pardna.ingestion.normalise.ROWS_ONLINE", 5_000)
+    road.bring(TWICE + b"\r\n")
+    assert road.home.rows(standing) == before
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_of_rows_of_two_parts_that_contradict_each_other_one_counts(
+    road: Bulk, monkeypatch: pytest.MonkeyPatch, backwards: bool
+) -> None:
+    monkeypatch.setattr("pardna.ingestion.bulk.PART_ROWS", 300)
+    road.backwards = backwards
+    road.bring(report(600) + report(1).replace(b",jmd,", b",usd,")[len(HEAD) :])
+
+    # Which one is whose part was recorded first; the other waits for a person, never counts too.
+    assert len(road.canonical()) == 600
+    ((code, position),) = road.home.rows("SELECT code, position FROM platform.quarantine")
+    assert code == "transaction.contradiction"
+    assert position in ("line 2", "line 602")
 
 
 def test_a_part_that_contradicts_itself_is_heard_once_and_the_rest_put_aside(road: Bulk) -> None:
