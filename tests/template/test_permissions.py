@@ -53,6 +53,8 @@ ACTIONS = {
     "send_email": {"ses:SendEmail"},
     "publish": {"sns:Publish"},
 }
+#: Operations that are sent without a client, by their names.
+SENT = {name: {f"dynamodb:{name}"} for name in ("BatchGetItem", "BatchWriteItem")}
 #: Parts of a transaction, named as keys or as pynamodb's methods.
 IN_TRANSACTIONS = {
     "Put": {"dynamodb:PutItem"},
@@ -94,7 +96,7 @@ def actions_of(name: str) -> frozenset[str]:
         word = node.attr if isinstance(node, ast.Attribute) else ""
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             word = node.value
-        found |= ACTIONS.get(word, set()) | IN_TRANSACTIONS.get(word, set())
+        found |= ACTIONS.get(word, set()) | IN_TRANSACTIONS.get(word, set()) | SENT.get(word, set())
         found |= PYNAMODB.get(word, set()) if mapped else set()
         found |= EXECUTIONS.get(word, set()) if executions else set()
     package = name.rpartition(".")[0]
