@@ -80,6 +80,22 @@ def report(rows: int) -> Iterator[str]:
         )
 
 
+def adyen(rows: int) -> Iterator[str]:
+    """A settlement detail report of `rows` captures; no two amounts, times and references alike."""
+    yield (
+        "Company Account,Merchant Account,Psp Reference,Merchant Reference,Payment Method,Creation Date,"
+        "TimeZone,Type,Modification Reference,Gross Currency,Gross Debit (GC),Gross Credit (GC),"
+        "Exchange Rate,Net Currency,Net Debit (NC),Net Credit (NC),Commission (NC),Markup (NC),"
+        "Scheme Fees (NC),Interchange (NC),Payment Method Variant,Batch Number\r\n"
+    )
+    for i in range(rows):
+        time = f"2026-01-{i // 86_400 % 28 + 1:02d} {i // 3600 % 24:02d}:{i // 60 % 60:02d}:{i % 60:02d}"
+        yield (
+            f"Pardna,PardnaECOM,{i:06d}PSPREFERENCE,order-{i},visa,{time},CET,Settled,{i:06d}CAPTUREREFER,"
+            f"EUR,,{i + 2}.{i % 100:02d},1,EUR,,{i + 1}.{i % 100:02d},,0.50,0.30,0.20,visacredit,{i // 1000}\r\n"
+        )
+
+
 def wide_report(rows: int) -> Iterator[str]:
     """The same with the many columns that real ones have: about 900 bytes a row."""
     first, *lines = (f"customer_{n}" for n in range(21))
@@ -231,13 +247,15 @@ SUBJECTS: dict[str, tuple[Callable[[int], Iterator[str]], int, Callable[[], Run]
     "payout report, whole": (report, 1, lambda: whole("stripe_payout_report", CARDS)),
     "payout report, streamed": (report, 10, lambda: streamed(CARDS)),
     "payout report by a profile, streamed": (report, 10, lambda: streamed(CARDS, by_profile=True)),
+    "Adyen settlement detail, streamed": (adyen, 1, lambda: streamed(CARDS)),
+    "Adyen settlement detail, bare csv": (adyen, 1, bare_csv),
     "payout report, bare csv": (report, 10, bare_csv),
     "payout report, bare DuckDB": (report, 10, bare_duckdb),
 }
 
 
 #: The same for large files: -> (the file, bytes of a row, how it is read). MT940 has short rows, and
-#: what it holds is one statement whatever the file's size: an eighth of the bytes shows it.
+#: its memory does not grow with them: an eighth of the bytes shows it.
 LARGE: dict[str, tuple[Callable[[int], Iterator[str]], int, Callable[[], Run]]] = {
     "payout report of many columns, streamed": (wide_report, 845, lambda: streamed(CARDS)),
     "camt.053 of many statements, streamed": (long_camt053, 1_150, lambda: streamed(BANK)),
