@@ -9,14 +9,17 @@ no scans.
 
 from __future__ import annotations
 
+import gc
 import json
+import multiprocessing
 import re
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from multiprocessing.connection import Connection
 from typing import Any
 
 from botocore.awsrequest import AWSResponse
@@ -322,9 +325,21 @@ class _Raw(BytesIO):
         yield self.read()
 
 
+def _told(table: MemoryTable, operation: str, body: bytes) -> tuple[int, bytes]:
+    """Status and body of the answer to a request."""
+    try:
+        status, answer = table.answer(operation, json.loads(body))
+    except Cancelled as cancelled:
+        code = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException"
+        codes = ", ".join(r["Code"] for r in cancelled.reasons)
+        said = f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]"  # fmt: skip
+        status, answer = 400, {"__type": code, "message": said, "Message": said, "CancellationReasons": cancelled.reasons}  # fmt: skip
+    return status, json.dumps(answer).encode()
+
+
 @contextmanager
-def serving(table: MemoryTable) -> Iterator[MemoryTable]:
-    """While inside, whatever botocore sends to DynamoDB is answered by `table`."""
+def answered_by(answer: Callable[[str, bytes], tuple[int, bytes]]) -> Iterator[None]:
+    """While inside, what botocore sends to DynamoDB (operation, body) is answered like this."""
     original = URLLib3Session.send
 
     def send(session: Any, request: Any) -> Any:
@@ -332,22 +347,83 @@ def serving(table: MemoryTable) -> Iterator[MemoryTable]:
         target = target.decode() if isinstance(target, bytes) else target
         if not target.startswith("DynamoDB_"):
             return original(session, request)
-        started = time.thread_time()  # of this thread only: several may be here
-        try:
-            status, body = table.answer(target.rpartition(".")[2], json.loads(request.body))
-        except Cancelled as cancelled:
-            code = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException"
-            codes = ", ".join(r["Code"] for r in cancelled.reasons)
-            said = f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]"  # fmt: skip
-            status, body = 400, {"__type": code, "message": said, "Message": said, "CancellationReasons": cancelled.reasons}  # fmt: skip
-        data = json.dumps(body).encode()
+        status, data = answer(target.rpartition(".")[2], request.body)
         headers = {"content-type": "application/x-amz-json-1.0", "x-amzn-requestid": "memory"}
-        with table.lock:
-            table.cpu_s += time.thread_time() - started
         return AWSResponse(request.url, status, headers, _Raw(data))
 
     URLLib3Session.send = send  # type: ignore[method-assign]
     try:
-        yield table
+        yield
     finally:
         URLLib3Session.send = original  # type: ignore[method-assign]
+
+
+@contextmanager
+def serving(table: MemoryTable) -> Iterator[MemoryTable]:
+    """While inside, whatever botocore sends to DynamoDB is answered by `table`."""
+
+    def answer(operation: str, body: bytes) -> tuple[int, bytes]:
+        started = time.thread_time()  # of this thread only: several may be here
+        found = _told(table, operation, body)
+        with table.lock:
+            table.cpu_s += time.thread_time() - started
+        return found
+
+    with answered_by(answer):
+        yield table
+
+
+class Apart:
+    """A table in a process of its own, so that its size and its work are nobody else's."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self.calls = 0
+
+    def answer(self, operation: str, body: bytes) -> tuple[int, bytes]:
+        """What the table answers."""
+        self.calls += 1
+        self._pipe.send_bytes(operation.encode() + b" " + body)
+        status, _, data = self._pipe.recv_bytes().partition(b" ")
+        return int(status), data
+
+    def counts(self) -> Counter[str]:
+        """What the table was asked since this was asked last; `open_legs` is what it holds."""
+        self._pipe.send_bytes(b"counts {}")
+        return Counter(json.loads(self._pipe.recv_bytes().partition(b" ")[2]))
+
+
+def _serve(pipe: Connection, make: Callable[[], MemoryTable]) -> None:
+    table = make()
+    gc.freeze()
+    pipe.send_bytes(b"ready")
+    while True:
+        try:
+            operation, _, body = pipe.recv_bytes().partition(b" ")
+        except EOFError:
+            return
+        if operation == b"counts":
+            held = sum(len(place) for place in table.indexes["open"].values())
+            status, data = 200, json.dumps({**table.counts, "open_legs": held}).encode()
+            table.counts.clear()
+        else:
+            status, data = _told(table, operation.decode(), body)
+        pipe.send_bytes(b"%d " % status + data)
+
+
+@contextmanager
+def serving_apart(make: Callable[[], MemoryTable]) -> Iterator[Apart]:
+    """Like `serving`, by a table that another process makes and keeps."""
+    fork = multiprocessing.get_context("fork")
+    ours, theirs = fork.Pipe()
+    process = fork.Process(target=_serve, args=(theirs, make), daemon=True)
+    process.start()
+    theirs.close()
+    ours.recv_bytes()
+    apart = Apart(ours)
+    try:
+        with answered_by(apart.answer):
+            yield apart
+    finally:
+        process.kill()
+        process.join()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -117,8 +117,10 @@ _APART: Any = {"core": {"passthrough": {"urls": [], "services": ["dynamodb"]}}}
 
 
 @contextmanager
-def a_bench(shard_legs: int, **more: Any) -> Iterator[Bench]:
-    """A bench on AWS of its own."""
-    with mock_aws(config=_APART), serving(MemoryTable(TABLE)) as table:
+def a_bench(
+    shard_legs: int, made: Callable[[str], MemoryTable] = MemoryTable, **more: Any
+) -> Iterator[Bench]:
+    """A bench on AWS of its own, with a table that `made` makes."""
+    with mock_aws(config=_APART), serving(made(TABLE)) as table:
         boto3.client("s3", region_name=REGION).create_bucket(Bucket="lake")
         yield Bench(shard_legs, table, **more)
