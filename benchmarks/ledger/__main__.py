@@ -1,7 +1,7 @@
 """``python -m benchmarks.ledger``: measure, write results.json and RESULTS.md beside this file.
 
 QUICK=1 takes under a minute. Otherwise ENTRIES (default 50,000,000; about 25 GB of disk while it
-runs) says how far the ledger grows.
+runs) says how far the ledger grows. PART=growth measures growth and reading anew and keeps the rest.
 """
 
 from __future__ import annotations
@@ -59,7 +59,13 @@ def main() -> int:
         server.start()
         server.create_database("bench")
         migrate.apply(server.conninfo("bench", SUPERUSER), runtime_password=server.password)
-        results = measure(server, quick, entries)
+        if os.environ.get("PART") == "growth":
+            prepare(server.conninfo("bench", SUPERUSER))
+            grown_at = datetime.now(UTC).isoformat(timespec="seconds")
+            results = json.loads((HERE / "results.json").read_text())
+            results |= grow(server, entries) | {"growth_measured_at": grown_at}
+        else:
+            results = measure(server, quick, entries)
     finally:
         server.stop("immediate")
         shutil.rmtree(folder, ignore_errors=True)
@@ -117,11 +123,16 @@ def measure(server: PostgresServer, quick: bool, entries: int) -> dict[str, Any]
     hot_batch = batches(runtime, 4, 1000, volume, "hot:")
     found["batch_1000_hot_4_clients_journals_per_s"] = round(hot_batch.per_s)
     say("growth")
-    found |= growth(admin, runtime, entries)
+    return found | grow(server, entries)
+
+
+def grow(server: PostgresServer, entries: int) -> dict[str, Any]:
+    """What changes as the ledger grows, and what reading costs then."""
+    admin = server.conninfo("bench", SUPERUSER)
+    runtime = server.conninfo("bench", migrate.RUNTIME)
+    found = growth(admin, runtime, entries)
     say("reading")
-    found |= reading(admin, runtime)
-    found |= memory(server)
-    return found
+    return found | reading(admin, runtime) | memory(server)
 
 
 def prepare(admin: str) -> None:
