@@ -111,9 +111,9 @@ def engine(folder: Path) -> dict[str, Any]:
         con = connect(folder, os.environ.get("MEMORY", "1200MB" if len(shards) == 1 else "3GB"))
         started = time.perf_counter()
         told: list[tuple[str, float]] = []
+        left, right = (f"read_parquet('{folder}/{s}{shard}*.parquet')" for s in ("left", "right"))
         counts = run_bulk(
-            con, *(f"read_parquet('{folder}/{side}{shard}*.parquet')" for side in ("left", "right")),
-            bench_rules(), Pair.INTERNAL_BANK, ON, folder / f"out{shard}",
+            con, left, right, bench_rules(), Pair.INTERNAL_BANK, ON, folder / f"out{shard}",
             progress=partial(_note, told),
         )  # fmt: skip
         ended = time.perf_counter()
