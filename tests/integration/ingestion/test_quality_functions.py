@@ -96,7 +96,11 @@ def test_a_bad_row_is_listed_corrected_confirmed_and_counts(stores: TestDatabase
     )
     assert (status, proposed["state"]) == (202, "proposed")
     confirm = {"action": "confirm", "decision_id": proposed["decision_id"]}
+    (other,) = [e for e in page["quarantine"] if e["code"] == "statement.does_not_tie"]
     assert decide("ann", row["quarantine_id"], **confirm)[0] == 422
+    assert decide("bob", other["quarantine_id"], **confirm)[0] == 404
+    assert decide("bob", row["quarantine_id"], **(confirm | {"action": "withdraw"}))[0] == 403
+    assert decide("bob", row["quarantine_id"], **(confirm | {"action": "reject"}))[0] == 400
     status, done = decide("bob", row["quarantine_id"], **confirm)
     assert (status, done["state"], done["new_count"]) == (200, "done", 3)
     assert ask(list_quarantine.handler, "ann", query={"status": "open"})[1]["quarantine"] == []

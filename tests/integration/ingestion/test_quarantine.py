@@ -9,7 +9,14 @@ import psycopg
 import pytest
 
 from pardna.ingestion.quarantine_model import Action, Asked, Change, Decision, Scope
-from pardna.runtime.errors import Conflict, InvalidInput, NotFound, PardnaError, RefusedByRule
+from pardna.runtime.errors import (
+    Conflict,
+    InvalidInput,
+    NotFound,
+    NotPermitted,
+    PardnaError,
+    RefusedByRule,
+)
 from tests.support.ingestion import TENANT
 from tests.support.postgres import TestDatabase
 from tests.support.quarantine import FILE, Bench
@@ -38,15 +45,21 @@ def test_a_corrected_row_counts_when_a_second_person_agrees(bench: Bench) -> Non
     assert (proposed.state, proposed.needs_second) == ("proposed", True)
     assert bench.amounts() == []
     with pytest.raises(RefusedByRule, match="own_proposal"):
-        bench.quarantine().confirm(TENANT, "ann", proposed.decision_id, "cause")
-    done = bench.quarantine().confirm(TENANT, "bob", proposed.decision_id, "cause")
+        bench.quarantine().confirm(
+            TENANT, "ann", proposed.quarantine_id, proposed.decision_id, "cause"
+        )
+    done = bench.quarantine().confirm(
+        TENANT, "bob", proposed.quarantine_id, proposed.decision_id, "cause"
+    )
     assert (done.state, done.decided_by, done.new_count) == ("done", "bob", 3)
     assert bench.amounts() == EVERYTHING
     assert {e.status for e in bench.entries()} == {"replayed"}
     assert bench.raw.objects  # the original is as it was
     ties = bench.all("SELECT statement_id LIKE '%+%', ties FROM platform.statements ORDER BY 1")
     assert ties == [(False, False), (True, True)]
-    again = bench.quarantine().confirm(TENANT, "cat", proposed.decision_id, "cause")
+    again = bench.quarantine().confirm(
+        TENANT, "cat", proposed.quarantine_id, proposed.decision_id, "cause"
+    )
     assert again.decided_by == "bob"
     assert len(bench.all("SELECT FROM platform.transaction_versions")) == 3
 
@@ -54,7 +67,7 @@ def test_a_corrected_row_counts_when_a_second_person_agrees(bench: Bench) -> Non
 def test_who_when_and_why_are_kept_and_the_change_itself(bench: Bench) -> None:
     bench.receive(BAD_DATE)
     proposed = correct(bench, "row.date", Change(5, "04/02/2026", "94/02/2026"))
-    bench.quarantine().confirm(TENANT, "bob", proposed.decision_id, "cause")
+    bench.quarantine().confirm(TENANT, "bob", proposed.quarantine_id, proposed.decision_id, "cause")
     log = bench.all("SELECT principal, action, detail FROM app.audit_log ORDER BY audit_id")
     assert [row[:2] for row in log] == [
         ("ann", "quarantine.proposed"),
@@ -140,7 +153,9 @@ def test_a_statement_that_does_not_tie_counts_when_two_people_say_so(bench: Benc
     assert bench.amounts() == []
     asked = Asked(bench.entry("statement.does_not_tie").quarantine_id, Action.RELEASE, "bank said")
     proposed = bench.quarantine().decide(TENANT, "ann", asked, "cause")
-    done = bench.quarantine().confirm(TENANT, "bob", proposed.decision_id, "cause")
+    done = bench.quarantine().confirm(
+        TENANT, "bob", proposed.quarantine_id, proposed.decision_id, "cause"
+    )
     assert done.new_count == 3
     assert bench.amounts() == EVERYTHING
     assert {e.status for e in bench.entries()} == {"released"}
@@ -180,14 +195,115 @@ def test_a_withdrawn_proposal_leaves_its_row_open(bench: Bench) -> None:
     proposed = correct(bench, "row.date", change)
     with pytest.raises(Conflict):
         correct(bench, "statement.does_not_tie", change, by="eve")
-    withdrawn = bench.quarantine().withdraw(TENANT, "bob", proposed.decision_id)
+    withdrawn = bench.quarantine().withdraw(
+        TENANT, "ann", proposed.quarantine_id, proposed.decision_id
+    )
     assert withdrawn.state == "withdrawn"
     assert {e.status for e in bench.entries()} == {"open"}
     with pytest.raises(Conflict):
-        bench.quarantine().confirm(TENANT, "bob", proposed.decision_id, "cause")
+        bench.quarantine().confirm(
+            TENANT, "bob", proposed.quarantine_id, proposed.decision_id, "cause"
+        )
     second = correct(bench, "row.date", change)
-    bench.quarantine().confirm(TENANT, "bob", second.decision_id, "cause")
+    bench.quarantine().confirm(TENANT, "bob", second.quarantine_id, second.decision_id, "cause")
     assert bench.amounts() == EVERYTHING
+
+
+def test_only_who_made_a_proposal_takes_it_back(bench: Bench) -> None:
+    bench.receive(BAD_DATE)
+    proposed = correct(bench, "row.date", Change(5, "04/02/2026", "94/02/2026"))
+    of = (proposed.quarantine_id, proposed.decision_id)
+    with pytest.raises(NotPermitted, match="others_proposal"):
+        bench.quarantine().withdraw(TENANT, "bob", *of)
+    assert bench.entry("row.date").status == "proposed"
+    first = bench.quarantine().withdraw(TENANT, "ann", *of)
+    assert bench.quarantine().withdraw(TENANT, "ann", *of) == first
+    with pytest.raises(Conflict, match="decided"):
+        bench.quarantine().reject(TENANT, "bob", *of, "the bank says no")
+
+
+def test_another_person_rejects_a_proposal_once_and_says_why(bench: Bench) -> None:
+    bench.receive(BAD_DATE)
+    change = Change(5, "04/02/2026", "94/02/2026")
+    proposed = correct(bench, "row.date", change)
+    of = (proposed.quarantine_id, proposed.decision_id)
+    with pytest.raises(RefusedByRule, match="own_proposal"):
+        bench.quarantine().reject(TENANT, "ann", *of, "changed my mind")
+    for reason in ("", " ", f"see {CARD}"):
+        with pytest.raises(InvalidInput, match="reason"):
+            bench.quarantine().reject(TENANT, "bob", *of, reason)
+    rejected = bench.quarantine().reject(TENANT, "bob", *of, "the bank says the 5th")
+    assert (rejected.state, rejected.decided_by) == ("rejected", "bob")
+    assert bench.quarantine().reject(TENANT, "bob", *of, "the bank says the 5th") == rejected
+    for late in (
+        lambda: bench.quarantine().reject(TENANT, "cat", *of, "me too"),
+        lambda: bench.quarantine().withdraw(TENANT, "ann", *of),
+        lambda: bench.quarantine().confirm(TENANT, "cat", *of, "cause"),
+    ):
+        with pytest.raises(Conflict, match="decided"):
+            late()
+    assert {e.status for e in bench.entries()} == {"open"}
+    assert bench.amounts() == []
+    log = bench.all(
+        "SELECT principal, action, detail->>'reason' FROM app.audit_log ORDER BY audit_id"
+    )
+    assert log == [
+        ("ann", "quarantine.proposed", "typo"),
+        ("bob", "quarantine.rejected", "the bank says the 5th"),
+    ]
+    again = correct(bench, "row.date", change)  # the same request is a new proposal
+    assert again.decision_id != proposed.decision_id
+    bench.quarantine().confirm(TENANT, "bob", again.quarantine_id, again.decision_id, "cause")
+    assert bench.amounts() == EVERYTHING
+
+
+def test_a_proposal_is_ended_under_the_row_it_is_about_and_no_other(bench: Bench) -> None:
+    bench.receive(BAD_DATE)
+    proposed = correct(bench, "row.date", Change(5, "04/02/2026", "94/02/2026"))
+    other = bench.entry("statement.does_not_tie").quarantine_id
+    identifier = proposed.decision_id
+    for attack in (
+        lambda: bench.quarantine().confirm(TENANT, "bob", other, identifier, "cause"),
+        lambda: bench.quarantine().reject(TENANT, "bob", other, identifier, "no"),
+        lambda: bench.quarantine().withdraw(TENANT, "ann", other, identifier),
+    ):
+        with pytest.raises(NotFound):
+            attack()
+    assert bench.amounts() == []
+    assert bench.entry("row.date").status == "proposed"
+
+
+def test_of_confirming_rejecting_and_withdrawing_at_once_one_happens(bench: Bench) -> None:
+    for round_ in range(3):
+        bench.receive(BAD_DATE.replace("Rent", f"Rent {round_}"))
+        (entry,) = [e for e in bench.entries(status="open") if e.code == "row.date"]
+        change = Change(5, "04/02/2026", "94/02/2026")
+        asked = Asked(entry.quarantine_id, Action.CORRECT, "typo", changes=(change,))
+        proposed = bench.quarantine().decide(TENANT, "ann", asked, "cause")
+        of = (proposed.quarantine_id, proposed.decision_id)
+        acts = [
+            lambda of=of: bench.quarantine().confirm(TENANT, "bob", *of, "cause"),
+            lambda of=of: bench.quarantine().reject(TENANT, "cat", *of, "no"),
+            lambda of=of: bench.quarantine().withdraw(TENANT, "ann", *of),
+        ]
+
+        def act(ending: Any) -> str:
+            try:
+                return str(ending().state)
+            except Conflict as error:
+                return error.code
+
+        with ThreadPoolExecutor(3) as pool:
+            answers = list(pool.map(act, acts[round_:] + acts[:round_]))
+        ended = set(answers) & {"done", "rejected", "withdrawn"}
+        assert len(ended) == 1
+        assert bench.book.decision(TENANT, proposed.decision_id).state in ended
+        status = bench.book.entry(TENANT, entry.quarantine_id).status
+        assert status == ("replayed" if ended == {"done"} else "open")
+        if status == "open":
+            bench.quarantine().decide(
+                TENANT, "ann", Asked(entry.quarantine_id, Action.DISCARD, "x", Scope.FILE), "cause"
+            )
 
 
 def test_of_ten_people_at_once_one_corrects_and_the_others_hear_so(bench: Bench) -> None:
@@ -216,7 +332,11 @@ def test_two_who_confirm_at_once_make_it_true_once(bench: Bench) -> None:
 
     def act(by: str) -> str:
         try:
-            return bench.quarantine().confirm(TENANT, by, proposed.decision_id, "cause").state
+            return (
+                bench.quarantine()
+                .confirm(TENANT, by, proposed.quarantine_id, proposed.decision_id, "cause")
+                .state
+            )
         except Conflict as error:
             return error.code
 
@@ -314,6 +434,10 @@ def test_the_database_itself_wants_four_eyes_and_forgets_nothing(bench: Bench) -
     attacks = [
         "UPDATE platform.quarantine_decisions SET state = 'done', decided_by = proposed_by,"
         " decided_at = now()",
+        "UPDATE platform.quarantine_decisions SET state = 'rejected', decided_by = proposed_by,"
+        " decided_at = now()",
+        "UPDATE platform.quarantine_decisions SET state = 'withdrawn', decided_by = 'bob',"
+        " decided_at = now()",
         "UPDATE platform.quarantine_decisions SET reason = 'another'",
         "UPDATE platform.quarantine_decisions SET needs_second = false",
         "DELETE FROM platform.quarantine_decisions",
@@ -323,7 +447,7 @@ def test_the_database_itself_wants_four_eyes_and_forgets_nothing(bench: Bench) -
     for attack in attacks:
         with pytest.raises(psycopg.Error):
             as_ann(bench, attack)
-    bench.quarantine().confirm(TENANT, "bob", proposed.decision_id, "cause")
+    bench.quarantine().confirm(TENANT, "bob", proposed.quarantine_id, proposed.decision_id, "cause")
     with pytest.raises(psycopg.errors.RestrictViolation):
         as_ann(bench, "UPDATE platform.quarantine SET status = 'open'")
     as_ann(bench, "SELECT FROM platform.quarantine")  # she may look

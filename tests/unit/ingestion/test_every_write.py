@@ -122,6 +122,7 @@ WRITES = frozenset(
         "add",
         "propose",
         "withdraw",
+        "reject",
         "settle",
         "record",
         "stage",
@@ -138,7 +139,8 @@ NOT_A_STORE = frozenset(
         "markers.add",
         "text.apply",
         "payment_statuses().apply",
-        "quarantine().withdraw",
+        "desk.withdraw",
+        "desk.reject",
         "record_part().record",
     }
 )
@@ -208,6 +210,7 @@ LISTED: dict[str, tuple[dict[str, int], str]] = {
         {
             "self.book.propose": 1,
             "self.book.withdraw": 1,
+            "self.book.reject": 1,
             "self.effects.settle": 1,
             "self.relay.drain": 1,
         },

@@ -34,9 +34,9 @@ class NewChange(_Strict):
 
 
 class NewDecision(_Strict):
-    """What is decided about a quarantined row; ``confirm`` and ``withdraw`` are about a proposal."""
+    """What is decided about a quarantined row; the last three end a proposal."""
 
-    action: Literal["correct", "release", "discard", "confirm", "withdraw"]
+    action: Literal["correct", "release", "discard", "confirm", "reject", "withdraw"]
     reason: Annotated[str, StringConstraints(max_length=500)] = ""
     scope: Scope = Scope.ROW
     changes: tuple[NewChange, ...] = Field(default=(), max_length=50)

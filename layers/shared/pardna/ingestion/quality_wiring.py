@@ -68,15 +68,18 @@ def quarantine_page(tenant_id: str, query: Mapping[str, str]) -> dict[str, Any]:
 def decide_quarantined(
     tenant_id: str, principal: str, quarantine_id: str, asked: NewDecision, cause: str
 ) -> dict[str, Any]:
-    """Decide, confirm or withdraw; what came of it."""
+    """Decide, or end a proposal; what came of it."""
     from pardna.ingestion.quality_requests import decision_report
 
+    desk, proposal = quarantine(), asked.decision_id
     if asked.action == "confirm":
-        done = quarantine().confirm(tenant_id, principal, asked.decision_id, cause)
+        done = desk.confirm(tenant_id, principal, quarantine_id, proposal, cause)
+    elif asked.action == "reject":
+        done = desk.reject(tenant_id, principal, quarantine_id, proposal, asked.reason)
     elif asked.action == "withdraw":
-        done = quarantine().withdraw(tenant_id, principal, asked.decision_id)
+        done = desk.withdraw(tenant_id, principal, quarantine_id, proposal)
     else:
-        done = quarantine().decide(tenant_id, principal, asked.to_asked(quarantine_id), cause)
+        done = desk.decide(tenant_id, principal, asked.to_asked(quarantine_id), cause)
     return decision_report(done)
 
 

@@ -116,10 +116,12 @@ class Quarantine:
             return self.book.propose(tenant_id, principal, decision, len(made))
         return self._settle(tenant_id, principal, decision, effect, len(made), cause)
 
-    def confirm(self, tenant_id: str, principal: str, decision_id: str, cause: str) -> Decision:
-        """A second person agrees; again changes nothing. Raises as `decide` does, and
-        RefusedByRule ``quarantine.own_proposal``."""
-        decision = self.book.decision(tenant_id, decision_id)
+    def confirm(
+        self, tenant_id: str, principal: str, quarantine_id: str, decision_id: str, cause: str
+    ) -> Decision:
+        """A second person agrees; again changes nothing. Raises as `decide` does, NotFound for a
+        decision about another row, and RefusedByRule ``quarantine.own_proposal``."""
+        decision = self._proposal(tenant_id, quarantine_id, decision_id)
         if decision.state == "done":
             return decision
         if decision.state != "proposed":
@@ -131,9 +133,33 @@ class Quarantine:
         effect = self._effect(tenant_id, entry, decision.action, before, after)
         return self._settle(tenant_id, principal, decision, effect, len(made), cause)
 
-    def withdraw(self, tenant_id: str, principal: str, decision_id: str) -> Decision:
-        """Take a proposal back, or turn it down: its rows are open again."""
+    def withdraw(
+        self, tenant_id: str, principal: str, quarantine_id: str, decision_id: str
+    ) -> Decision:
+        """Take one's own proposal back: its row is open again; again changes nothing.
+
+        Raises NotFound, NotPermitted ``quarantine.others_proposal``, Conflict
+        ``quarantine.decided``.
+        """
+        model.check_proposer(self._proposal(tenant_id, quarantine_id, decision_id), principal)
         return self.book.withdraw(tenant_id, principal, decision_id)
+
+    def reject(
+        self, tenant_id: str, principal: str, quarantine_id: str, decision_id: str, reason: str
+    ) -> Decision:
+        """A second person turns a proposal down: its row is open again; again changes nothing.
+
+        Raises InvalidInput ``quarantine.reason``, NotFound, RefusedByRule
+        ``quarantine.own_proposal``, Conflict ``quarantine.decided``.
+        """
+        model.check_reason(reason)
+        model.check_second(self._proposal(tenant_id, quarantine_id, decision_id), principal)
+        return self.book.reject(tenant_id, principal, decision_id, reason)
+
+    def _proposal(self, tenant_id: str, quarantine_id: str, decision_id: str) -> Decision:
+        decision = self.book.decision(tenant_id, decision_id)
+        model.check_subject(decision, quarantine_id)
+        return decision
 
     def _replay(
         self, tenant_id: str, entry: Entry, asked: Asked, made: Sequence[Decision]

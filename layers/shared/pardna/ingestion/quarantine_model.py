@@ -19,7 +19,7 @@ from typing import Any
 
 from pardna.formats.text_lines import encoding_of
 from pardna.ingestion.card_numbers import in_text, mask
-from pardna.runtime.errors import Conflict, InvalidInput, RefusedByRule
+from pardna.runtime.errors import Conflict, InvalidInput, NotFound, NotPermitted, RefusedByRule
 
 REASON_MAX = 500
 REPLACEMENTS_MAX = 50
@@ -116,6 +116,14 @@ class Decision:
     changed_count: int = 0
 
 
+def check_reason(reason: str) -> None:
+    """Raises InvalidInput ``quarantine.reason``: people read it for years."""
+    if not 1 <= len(reason.strip()) <= REASON_MAX or not reason.isprintable():
+        raise InvalidInput("quarantine.reason", f"a reason has 1 to {REASON_MAX} characters")
+    if in_text(reason):
+        raise InvalidInput("quarantine.reason", "a reason holds no card number")
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A request for a decision. Raises InvalidInput when it makes no sense."""
@@ -127,10 +135,7 @@ class Asked:
     changes: tuple[Change, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.reason.strip()) <= REASON_MAX or not self.reason.isprintable():
-            raise InvalidInput("quarantine.reason", f"a reason has 1 to {REASON_MAX} characters")
-        if in_text(self.reason):
-            raise InvalidInput("quarantine.reason", "a reason holds no card number")
+        check_reason(self.reason)
         if self.changes and self.action is not Action.CORRECT:
             raise InvalidInput("quarantine.changes", "only a correction changes something")
         if len(self.changes) > REPLACEMENTS_MAX:
@@ -207,7 +212,19 @@ def replacements_of(plain: Sequence[Mapping[str, Any]]) -> tuple[Replacement, ..
     return tuple(Replacement(**one) for one in plain)
 
 
+def check_subject(decision: Decision, quarantine_id: str) -> None:
+    """Raises NotFound when the decision is about another row than the one that was named."""
+    if decision.quarantine_id != quarantine_id:
+        raise NotFound("quarantine.not_found", "there is no such decision about this row")
+
+
 def check_second(decision: Decision, principal: str) -> None:
-    """Raises RefusedByRule when the second person is the first."""
+    """Raises RefusedByRule ``quarantine.own_proposal`` when the second person is the first."""
     if decision.needs_second and decision.proposed_by == principal:
-        raise RefusedByRule("quarantine.own_proposal", "a second person has to agree to this")
+        raise RefusedByRule("quarantine.own_proposal", "a second person has to decide on this")
+
+
+def check_proposer(decision: Decision, principal: str) -> None:
+    """Raises NotPermitted ``quarantine.others_proposal``: only its maker takes a proposal back."""
+    if decision.proposed_by != principal:
+        raise NotPermitted("quarantine.others_proposal", "reject what another has proposed")

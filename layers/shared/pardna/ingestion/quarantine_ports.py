@@ -54,7 +54,7 @@ class QuarantineBook(Protocol):
     """What people decided. All raise Unavailable; who was too late gets Conflict."""
 
     def by_request(self, tenant_id: str, request_hash: str) -> Decision | None:
-        """The decision that this very request made, unless it was withdrawn."""
+        """The decision that this very request made, unless it was withdrawn or rejected."""
         ...
 
     def decision(self, tenant_id: str, decision_id: str) -> Decision:
@@ -72,7 +72,14 @@ class QuarantineBook(Protocol):
         ...
 
     def withdraw(self, tenant_id: str, principal: str, decision_id: str) -> Decision:
-        """Its row is open again. Raises NotFound, Conflict ``quarantine.decided``."""
+        """Its maker takes it back: its row is open again.
+
+        The same again changes nothing. Raises NotFound, Conflict ``quarantine.decided``.
+        """
+        ...
+
+    def reject(self, tenant_id: str, principal: str, decision_id: str, reason: str) -> Decision:
+        """Another person turns it down: its row is open again. Raises as `withdraw` does."""
         ...
 
 

@@ -44,6 +44,7 @@ _INSERT = (
     " CASE WHEN %(by)s::text IS NULL THEN NULL ELSE clock_timestamp() END, %(new)s, %(changed)s)"
     " RETURNING decision_id::text"
 )
+_OF_REQUEST = " AND request_hash = %(hash)s AND state IN ('proposed', 'done')"
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 45))"
 
 
@@ -82,9 +83,7 @@ class PostgresQuarantine:
 
     def by_request(self, tenant_id: str, request_hash: str) -> Decision | None:
         """See `QuarantineBook`."""
-        found = self._decisions(
-            tenant_id, " AND request_hash = %(hash)s AND state <> 'withdrawn'", hash=request_hash
-        )
+        found = self._decisions(tenant_id, _OF_REQUEST, hash=request_hash)
         return found[0] if found else None
 
     def decision(self, tenant_id: str, decision_id: str) -> Decision:
@@ -124,22 +123,32 @@ class PostgresQuarantine:
 
     def withdraw(self, tenant_id: str, principal: str, decision_id: str) -> Decision:
         """See `QuarantineBook`."""
+        return self._end(tenant_id, principal, decision_id, "withdrawn")
+
+    def reject(self, tenant_id: str, principal: str, decision_id: str, reason: str) -> Decision:
+        """See `QuarantineBook`."""
+        return self._end(tenant_id, principal, decision_id, "rejected", reason)
+
+    def _end(
+        self, tenant_id: str, principal: str, decision_id: str, state: str, reason: str = ""
+    ) -> Decision:
         decision = self.decision(tenant_id, decision_id)
         with self._database.transaction(tenant_id, principal) as connection:
             _lock(connection, tenant_id, decision.raw_sha256)
             changed = connection.execute(
-                "UPDATE platform.quarantine_decisions SET state = 'withdrawn',"
+                "UPDATE platform.quarantine_decisions SET state = %s,"
                 " decided_by = app.principal(), decided_at = clock_timestamp()"
                 " WHERE tenant_id = %s AND decision_id = %s::uuid AND state = 'proposed'",
-                (tenant_id, decision_id),
+                (state, tenant_id, decision_id),
             ).rowcount
             if changed:
                 _advance(
                     connection, tenant_id, [decision.quarantine_id], Status.OPEN, (Status.PROPOSED,)
                 )
-                _audit(connection, tenant_id, "quarantine.withdrawn", decision, decision_id)
+                why = replace(decision, reason=reason or decision.reason)
+                _audit(connection, tenant_id, f"quarantine.{state}", why, decision_id)
         now = self.decision(tenant_id, decision_id)
-        if now.state != "withdrawn":
+        if (now.state, now.decided_by) != (state, principal):
             raise Conflict("quarantine.decided", f"this proposal is {now.state}")
         return now
 
@@ -218,8 +227,7 @@ def _lock(connection: Connection[Any], tenant_id: str, raw_sha256: str) -> None:
 def _same_request(
     connection: Connection[Any], tenant_id: str, request_hash: str
 ) -> Decision | None:
-    condition = " AND request_hash = %(hash)s AND state <> 'withdrawn'"
-    found = _read_decisions(connection, tenant_id, condition, hash=request_hash)
+    found = _read_decisions(connection, tenant_id, _OF_REQUEST, hash=request_hash)
     return found[0] if found else None
 
 
