@@ -107,6 +107,10 @@ def test_one_object_never_becomes_another(
         {"raw_sha256": "abc"},
         {"description": "x" * 501},
         {"description": "\x00"},
+        {"references": (Reference("text", "a\x00b"),)},
+        {"references": (Reference("text", "half \ud800"),)},
+        {"description": "half \udfff"},
+        {"counterparty": Counterparty("Ann \ud83d", "")},
     ],
 )
 @given(transaction=reports())

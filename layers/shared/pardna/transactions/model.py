@@ -28,6 +28,9 @@ _TENANT = re.compile(r"[a-z0-9](?:[a-z0-9-]{1,38})[a-z0-9]")
 _SOURCE = re.compile(r"[a-z0-9_]{2,20}:[A-Za-z0-9._/-]{1,64}")
 _INT64 = 2**63
 TEXT_MAX = 500
+#: Halves of UTF-16 pairs, which are no characters.
+_HALF = re.compile("[\ud800-\udfff]")
+_WRITABLE = "at most {} characters without NUL and without halves of characters"
 REFERENCES_MAX = 50
 
 
@@ -275,17 +278,23 @@ def _problems(t: Transaction) -> list[str]:
     if len(t.references) > REFERENCES_MAX:
         found.append(f"at most {REFERENCES_MAX} references of 200 characters")
     for reference in t.references:
-        if len(reference.value) > 200:
-            found.append(f"at most {REFERENCES_MAX} references of 200 characters")
+        value = reference.value
+        if len(value) > 200 or "\x00" in value or not (value.isascii() or _is_whole(value)):
+            found.append(f"references are {_WRITABLE.format(200)}")
             break
     party = t.counterparty
     every = "".join((t.description, t.account, t.batch_id, party.name, party.account))
-    if len(every) > TEXT_MAX or "\x00" in every:
+    if len(every) > TEXT_MAX or "\x00" in every or not (every.isascii() or _is_whole(every)):
         for text in (t.description, t.account, t.batch_id, party.name, party.account):
-            if len(text) > TEXT_MAX or "\x00" in text:
-                found.append(f"texts are at most {TEXT_MAX} characters without NUL")
+            if len(text) > TEXT_MAX or "\x00" in text or not _is_whole(text):
+                found.append(f"texts are {_WRITABLE.format(TEXT_MAX)}")
                 break
     return found
+
+
+def _is_whole(text: str) -> bool:
+    """Whether no character is half of one: JSON can say such, no store can keep them."""
+    return _HALF.search(text) is None
 
 
 @lru_cache(maxsize=1024)
