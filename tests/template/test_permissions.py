@@ -161,4 +161,4 @@ def test_a_machine_may_do_only_what_machines_do(name: str) -> None:
         for action in as_list(statement["Action"])
     }
 
-    assert services <= {"lambda", "states", "events", "s3"}
+    assert services <= {"lambda", "states", "events", "s3", "sns"}

@@ -119,7 +119,7 @@ MAY_BE_CARRIED = {
 #: How services are called, around what is carried.
 AROUND = {
     "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID", "Bucket", "FunctionName", "Input", "Key",
-    "Payload", "StateMachineArn",
+    "Message", "Payload", "StateMachineArn", "Subject", "TopicArn",
 }  # fmt: skip
 
 

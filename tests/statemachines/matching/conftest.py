@@ -15,6 +15,7 @@ import boto3
 import pytest
 from moto import mock_aws
 from moto.awslambda_simple.models import LambdaSimpleBackend
+from moto.sns.models import sns_backends
 
 from pardna.database import session
 from pardna.database.session import Connection
@@ -33,6 +34,7 @@ from tests.support.tables import create_table
 
 ROOT = Path(__file__).resolve().parents[3]
 REGION, ACCOUNT = "us-east-1", "123456789012"
+TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms"
 AREAS = {"post_matches": "ledger"}
 FUNCTIONS = {
     "CheckCompletenessFunction": "check_completeness",
@@ -65,6 +67,10 @@ class Product:
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     #: Function name -> what to do instead of calling the handler, once each time it is listed.
     failures: dict[str, list[Exception]] = field(default_factory=dict)
+    #: Function name -> what happens just before it is called the next time.
+    before: dict[str, Callable[[], object]] = field(default_factory=dict)
+    #: Function name -> what it answers instead.
+    answers: dict[str, dict[str, Any]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def record(self, *transactions: Transaction, project: bool = False) -> None:
@@ -84,8 +90,11 @@ class Product:
         """Call a function's real handler, unless it is to fail now."""
         with self.lock:
             self.calls.append((function, event))
+            self.before.pop(function, lambda: None)()
             if self.failures.get(function):
                 raise self.failures[function].pop(0)
+            if function in self.answers:
+                return self.answers[function]
             name = FUNCTIONS[function]
             area = AREAS.get(name, "reconciliation")
             handler: Callable[..., Any] = importlib.import_module(
@@ -111,13 +120,22 @@ class Product:
                 }
             ),
         )
-        pause = threading.Event()
+        return self.ended(started["executionArn"])
+
+    def ended(self, execution_arn: str) -> dict[str, Any]:
+        """What describes an execution, once it has ended."""
+        client, pause = boto3.client("stepfunctions", region_name=REGION), threading.Event()
         while True:
-            found = client.describe_execution(executionArn=started["executionArn"])
+            found = client.describe_execution(executionArn=execution_arn)
             if found["status"] != "RUNNING":
                 found["output"] = json.loads(found.get("output") or "{}")
                 return found
             pause.wait(0.05)
+
+    def notices(self) -> list[str]:
+        """What people were told."""
+        sent = sns_backends[ACCOUNT][REGION].topics[TOPIC].sent_notifications
+        return [message for _, message, *_ in sent]
 
     def items(self) -> list[dict[str, Any]]:
         """Every item of the match table, in order."""
@@ -139,7 +157,7 @@ def definition() -> str:
     text = (ROOT / "statemachines" / "reconciliation.asl.json").read_text()
     for function in FUNCTIONS:
         text = text.replace("${" + function + "Arn}", arn_of(function))
-    plain = json.loads(text.replace("${RunsBucket}", "lake"))
+    plain = json.loads(text.replace("${RunsBucket}", "lake").replace("${AlarmTopicArn}", TOPIC))
 
     def hurry(node: Any) -> None:
         if isinstance(node, dict):
@@ -185,6 +203,7 @@ def product(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator
         create_table(dynamodb, "outbox", unsent=("unsent_pk", "unsent_sk"))
         create_table(dynamodb, "directory")
         boto3.client("s3", region_name=REGION).create_bucket(Bucket="lake")
+        boto3.client("sns", region_name=REGION).create_topic(Name="alarms")
         made.machine_arn = boto3.client("stepfunctions", region_name=REGION).create_state_machine(
             name="reconciliation",
             definition=definition(),

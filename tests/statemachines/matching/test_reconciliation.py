@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
+import boto3
 import pytest
 
 from pardna.matching.model import Pair, Status
 from pardna.matching.summary import RunReader
-from pardna.matching.wiring import _run_book, break_book, match_state
+from pardna.matching.wiring import (
+    _run_book,
+    break_book,
+    control_runs,
+    match_state,
+    show_runs,
+)
 from pardna.transactions.model import Counterparty
-from tests.statemachines.matching.conftest import Product
+from tests.statemachines.matching.conftest import REGION, TOPIC, Product, forget_wiring
 from tests.support.matching import TENANT, bank_line, charge, contribution, payout, strong, weak
 
 
@@ -140,6 +148,9 @@ def test_a_partial_run_names_its_shards_and_is_resumed_with_those_only(product: 
     assert broken["status"] == "SUCCEEDED"
     assert broken["output"]["summary"]["outcome"] == "partial"
     run_id = broken["output"]["plan"]["run_id"]
+    [notice] = product.notices()
+    assert f"{run_id} of {TENANT}, up to 2026-03-04, is partial" in notice
+    assert "2 shards did not finish: [0, 1]" in notice
     shown = RunReader(_run_book()).show(TENANT, run_id)
     assert (shown["status"], shown["unfinished_shards"]) == ("partial", [0, 1])
 
@@ -151,12 +162,87 @@ def test_a_partial_run_names_its_shards_and_is_resumed_with_those_only(product: 
     assert resumed["output"]["plan"]["run_id"] == run_id
     assert levels() == EXPECTED
     assert "CheckCompletenessFunction" not in [name for name, _ in product.calls]
+    assert len(product.notices()) == 1, "a run that passed needs nobody"
+
+
+def test_a_held_run_is_told_of_with_its_reasons_and_a_silent_topic_holds_nothing_up(
+    product: Product,
+) -> None:
+    """The ledger refuses; whoever is told of alarms hears which run it was, and why."""
+    product.record(*round_of_payments())
+    product.answers["PostMatchesFunction"] = {"outcome": "refused"}
+    held = product.run(name="held")
+    assert held["output"]["summary"]["outcome"] == "held"
+    [notice] = product.notices()
+    assert f"of {TENANT}, up to 2026-03-04, is held" in notice
+    assert "- the ledger refused to clear some matches" in notice
+    assert "1 matched in this run, 0 breaks" in notice
+
+    boto3.client("sns", region_name=REGION).delete_topic(TopicArn=TOPIC)
+    product.record(bank_line(6, 10_000, strong("end_to_end", "E2E5")))
+    again = product.run(name="again")
+    assert (again["status"], again["output"]["summary"]["outcome"]) == ("SUCCEEDED", "held")
+
+
+def test_people_stop_a_run_in_the_machine_and_resume_it(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECONCILIATION_MACHINE_ARN", product.machine_arn)
+    forget_wiring()
+    product.record(*round_of_payments())
+    name = f"{TENANT}-{'a' * 32}"
+    product.before["MatchShardFunction"] = lambda: control_runs().control(
+        TENANT, name, "stop", "ann"
+    )
+
+    stopped = product.run(name=name)
+
+    assert stopped["status"] == "SUCCEEDED"
+    assert stopped["output"]["plan"]["outcome"] == "stopped"
+    assert "summary" not in stopped["output"]
+    assert ("psp~bank", 3) not in levels(), "only what matched as it arrived"
+    run_id = stopped["output"]["plan"]["run_id"]
+    assert show_runs().show(TENANT, name)["status"] == "stopped"
+
+    product.calls.clear()
+    resumed = control_runs().control(TENANT, name, "resume", "ben")
+    assert (resumed["status"], resumed["attempt"]) == ("running", 1)
+    ended = product.ended(
+        product.machine_arn.replace(":stateMachine:", ":execution:") + f":{run_id}-001"
+    )
+    summary = ended["output"]["summary"]
+    assert (summary["outcome"], summary["run_id"], summary["matched_count"]) == (
+        "passed",
+        run_id,
+        1,
+    )
+    assert levels() == EXPECTED
+    assert "CheckCompletenessFunction" not in [called for called, _ in product.calls]
 
 
 def test_an_operator_starts_it_with_a_tenant_only(product: Product) -> None:
-    ended = product.run(told={"tenant_id": TENANT})
+    """Plain input, typed in the console: today, the usual window, no correlation id."""
+    now = datetime.now(UTC)
+    product.record(*(replace(one, occurred_at=now) for one in round_of_payments()))
+    ended = product.run(name="3f0c9b1e-console", told={"tenant_id": TENANT})
     assert ended["output"]["summary"]["outcome"] == "passed"
     assert ended["output"]["completeness"]["window_days"] == 45
+    assert levels() == EXPECTED
+    shown = RunReader(_run_book()).show(TENANT, ended["output"]["plan"]["run_id"])
+    assert shown["execution"] == "3f0c9b1e-console", "so that it can be stopped by its run's id"
+    assert shown["reference_date"] == ended["output"]["completeness"]["reference_date"]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{"tenant": TENANT}, {"tenant_id": TENANT, "reference_date": "4/3/2026"}, {"tenant_id": ""}],
+    ids=["misspelt", "no such date", "nobody"],
+)
+def test_an_operator_who_mistypes_changes_nothing(product: Product, told: dict[str, str]) -> None:
+    product.record(*round_of_payments())
+    ended = product.run(told=told)
+    assert ended["status"] == "FAILED"
+    assert product.items() == []
 
 
 def test_a_settlement_that_does_not_add_up_is_a_break_and_no_match(product: Product) -> None:

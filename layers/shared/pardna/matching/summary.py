@@ -50,7 +50,22 @@ class RunSummary:
             "matched_count": counts["committed"],
             "breaks_count": sum(header.get("breaks", {}).values()),
             "waiting_count": counts["waiting"],
+            "notice": _notice(tenant_id, identifier, header, outcome, counts["committed"]),
         }
+
+
+def _notice(
+    tenant_id: str, identifier: str, header: Mapping[str, Any], outcome: str, matched: int
+) -> str:
+    """What people are told of a run that needs them, or would be: ids, counts, the gate's reasons."""
+    reasons = header.get("gate", {}).get("reasons", ())
+    breaks = sum(header.get("breaks", {}).values())
+    lines = [
+        f"Reconciliation {identifier} of {tenant_id}, up to {header['reference_date']}, is {outcome}.",
+        *(f"- {reason}" for reason in reasons),
+        f"{matched} matched in this run, {breaks} breaks.",
+    ]
+    return "\n".join(lines)
 
 
 class RunReader:
