@@ -13,7 +13,7 @@ from benchmarks.matching.__main__ import bench_rules
 from benchmarks.matching.generate import generate
 from pardna.matching.bulk import run_bulk
 from pardna.matching.model import Pair
-from pardna.matching.rules import Rules
+from pardna.matching.rules import PairRules, Rules
 from pardna.runtime.errors import InvalidInput
 
 ON = date(2026, 3, 20)
@@ -105,3 +105,25 @@ def test_a_row_without_a_day_is_refused_not_lost(tmp_path: Path) -> None:
         tables(con, [], ["'t1', 'psp', 'charge', 500, 'JMD', NULL, '', '', '', []"])
         with pytest.raises(InvalidInput, match="1 rows lack"):
             run_bulk(con, "left_file", "right_file", Rules(), Pair.INTERNAL_PSP, ON, tmp_path)
+
+
+@pytest.mark.parametrize("small", ["left", "right"])
+def test_one_row_against_a_million(tmp_path: Path, small: str) -> None:
+    """The one finds its own among a million look-alikes, and each of the others is told of."""
+    rows = 1_000_000
+    with duckdb.connect(config={"memory_limit": "1GB", "threads": 2}) as con:
+        for side in ("left", "right"):
+            chosen = "WHERE n = 777777" if side == small else ""
+            con.execute(
+                f"CREATE TABLE {side}_file AS SELECT '{side[0]}' || n AS id, 'file:{side}' AS source,"
+                " 'transfer' AS kind, 500 + n % 7 AS amount_minor, 'JMD' AS currency,"
+                " DATE '2026-03-02' AS day, '' AS batch, 'Avis Brown' AS name, '' AS account,"
+                " [{'type': 'reference', 'value': 'PDN-7K3Q-' || n, 'strong': false}] AS refs"
+                f" FROM range({rows}) t(n) {chosen}"
+            )
+        rules = Rules(pairs=(PairRules(Pair.INTERNAL_BANK, soft_types=("reference",)),))
+        told = run_bulk(con, "left_file", "right_file", rules, Pair.INTERNAL_BANK, ON, tmp_path)
+        [found] = con.execute(f"SELECT left_id, right_id, level FROM '{tmp_path}/matches.parquet'").fetchall()  # fmt: skip
+    assert found == ("l777777", "r777777", 2)
+    assert (told.left, told.right) == ((1, rows) if small == "left" else (rows, 1))
+    assert sum(told.breaks_by_class.values()) + told.waiting == rows - 1

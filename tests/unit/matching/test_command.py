@@ -70,6 +70,64 @@ def test_hostile_and_odd_rows_are_rejected_or_harmless(tmp_path: Path) -> None:
     assert sorted(problems) == ["not a date", "not an amount", "not an amount", "unknown currency"]
 
 
+def test_parquet_says_what_csv_says_and_progress_goes_to_the_error_stream(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, EXAMPLE / "orders.csv", EXAMPLE / "bank.csv", EXAMPLE / "rules.json") == 0
+    said = capsys.readouterr()
+    for name in ("matches", "breaks", "waiting"):
+        shown = duckdb.sql(f"SELECT * FROM '{tmp_path}/out/{name}.parquet'")
+        written = rows(tmp_path / "out" / f"{name}.csv")
+        assert len(written) == len(shown.fetchall())
+        if written:
+            assert list(written[0]) == shown.columns
+    query = f"SELECT left_id, level, left_minor, explanation FROM '{tmp_path}/out/matches.parquet'"
+    found = {tuple(map(str, row)) for row in duckdb.sql(query).fetchall()}
+    columns = ("left_id", "level", "left_minor", "explanation")
+    assert found == {tuple(m[c] for c in columns) for m in rows(tmp_path / "out" / "matches.csv")}
+    steps = [line.split(" s  ")[1] for line in said.err.splitlines()]
+    assert steps[0].startswith("reading ")
+    assert [s for s in steps if s in ("level 1", "level 2", "level 3", "level 4", "writing", "done")] == [
+        "level 1", "level 3", "level 2", "level 4", "writing", "done",
+    ]  # fmt: skip
+    assert "reading" not in said.out
+
+
+@pytest.mark.parametrize(
+    ("evil", "status"),
+    [
+        ("a\x00b", 0),
+        ("\u202eabc", 0),
+        ("\U0001f469\u200d", 0),
+        ("R" * 100_000, 0),
+        ("half \ud800", 2),
+    ],
+    ids=["NUL", "RTL", "joined", "long", "half a character"],
+)
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_hostile_texts_in_files_are_data_or_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], evil: str, status: int, kind: str
+) -> None:
+    row = {"entry": "H1", "booked": "2026-03-02", "payer": evil, "credit": "1.00", "currency": "JMD",
+           "end_to_end": evil, "text": evil}  # fmt: skip
+    path = tmp_path / f"bank.{kind}"
+    text = json.dumps([row]) if kind == "json" else f"{','.join(row)}\n{','.join(row.values())}\n"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    assert run(tmp_path, EXAMPLE / "orders.csv", path, EXAMPLE / "rules.json") == status
+    said = capsys.readouterr()
+    if status:
+        assert said.err.splitlines()[-1].startswith(f"pardna match: {path}: ")
+        assert not (tmp_path / "out").exists(), "nothing that looks like a result"
+        return
+    assert "right 1, rejected 1" in said.out, "the example's own rejected row"
+    told = [
+        r
+        for name in ("matches", "breaks", "waiting")
+        for r in rows(tmp_path / "out" / f"{name}.csv")
+    ]
+    assert sum(r["right_id"] == "H1" for r in told) == 1
+
+
 def test_an_empty_side_is_no_error(tmp_path: Path) -> None:
     empty = tmp_path / "empty.csv"
     empty.write_text("entry,booked,payer,credit,currency,end_to_end,text\n")

@@ -10,6 +10,7 @@ import pytest
 from pardna.matching.engine import Result, match
 from pardna.matching.model import Leg, Pair
 from pardna.matching.rules import FeeSchedule, FeeTier, PairRules, Rules, default_rules
+from pardna.runtime.errors import InvalidInput
 from pardna.transactions.model import Counterparty, Kind, Transaction
 from tests.support.matching import (
     DAY,
@@ -355,6 +356,42 @@ def test_hostile_amounts_days_and_texts_are_only_data() -> None:
     placed += [leg for f in result.findings for leg in f.covered]
     placed += result.waiting
     assert sorted(leg.external_id for leg in placed) == sorted(r.external_id for r in records)
+
+
+@pytest.mark.parametrize(
+    "evil",
+    [
+        "'; DROP TABLE decisions; --", "=1+1", "@SUM(A1)", "\u202eabc\u202c", "\u2066x\u2069",
+        "\ufffe\uffff", "\U0001f469\u200d\U0001f467", "R" * 200, "%s{0}$1\\", "\r\n\t\x1f", "\u0130\u0131ſß",
+    ],
+    ids=lambda text: ascii(text)[:12],
+)  # fmt: skip
+def test_a_hostile_text_identifies_what_it_identifies_and_does_nothing_else(evil: str) -> None:
+    def with_it(one: Transaction) -> Transaction:
+        return replace(
+            one,
+            references=(weak("payment_reference", evil), strong("end_to_end", evil)),
+            counterparty=Counterparty(name=evil),
+            description=evil,
+        )
+
+    result = run(
+        with_it(contribution(1, 500, "bank")), with_it(bank_line(1, 500)),
+        contribution(2, 700, "bank"), bank_line(2, 900), pair=Pair.INTERNAL_BANK, on=LATE,
+    )  # fmt: skip
+    [found] = result.matches
+    assert (found.level, names(found.members)) == (1, ["con_1", "line_1"])
+    assert evil in found.explanation.sentence
+    assert len(result.findings) == 2
+
+
+@pytest.mark.parametrize(
+    "evil", ["a\x00b", "half \ud800", "R" * 1_000_000], ids=["NUL", "half", "long"]
+)
+def test_what_no_store_can_keep_never_becomes_a_leg(evil: str) -> None:
+    for change in ({"references": (weak("text", evil),)}, {"description": evil}):
+        with pytest.raises(InvalidInput, match=r"transaction\.invalid"):
+            bank_line(1, 500, *change.pop("references", ()), **change)
 
 
 def test_one_side_a_thousand_times_larger() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pardna.matching.engine import Result, match
 from pardna.matching.model import Leg, Pair
-from pardna.matching.rules import PairRules, Rules, default_rules
+from pardna.matching.rules import FeeSchedule, FeeTier, PairRules, Rules, default_rules
 from pardna.transactions.model import Counterparty, Transaction
 from tests.support.matching import (
     DAY,
@@ -109,6 +109,40 @@ def test_a_tolerance_holds_to_the_last_minor_unit(
     result = match([found[0]], [found[1]], Rules(pairs=(own,)), Pair.INTERNAL_BANK, day("2026-03-20"))  # fmt: skip
     same_sign = amount + gap > 0
     assert bool(result.matches) is (abs(gap) <= allowed and same_sign)
+
+
+tiers = st.lists(
+    st.builds(FeeTier, st.integers(1, 50_000), st.integers(0, 1_000), st.integers(0, 700)),
+    max_size=3,
+).map(lambda found: tuple(sorted(found, key=lambda t: t.up_to_minor)))
+last_tiers = st.none() | st.builds(FeeTier, st.just(0), st.integers(0, 1_000), st.integers(0, 700))
+
+
+@settings(max_examples=25, deadline=None)
+@example((), None, 300, 10_000, 0, "")  # the minimum alone
+@given(
+    tiers, last_tiers, st.integers(0, 900), st.integers(1, 60_000), st.integers(-2, 2),
+    st.sampled_from(["", "ncb:001-1", "ncb:002-2"]),
+)  # fmt: skip
+def test_fees_are_what_the_schedule_says_flat_by_share_in_tiers_and_at_least(
+    some: tuple[FeeTier, ...],
+    last: FeeTier | None,
+    minimum: int,
+    amount: int,
+    off: int,
+    source: str,
+) -> None:
+    """The engine's SQL against `FeeSchedule.fee_minor`, one minor unit around it, per source."""
+    schedule = FeeSchedule("JMD", (*some, *((last,) if last else ())), minimum, source)
+    net = amount - schedule.fee_minor(amount) + off
+    ours = contribution(1, amount, "bank")
+    line = bank_line(1, net, weak("payment_reference", "PDN-7K3Q-R01-1"))
+    own = PairRules(Pair.INTERNAL_BANK, fees=(schedule,))
+    found = legs(ours, line, pair=Pair.INTERNAL_BANK)
+    result = match([found[0]], [found[1]], Rules(pairs=(own,)), Pair.INTERNAL_BANK, day("2026-03-20"))  # fmt: skip
+    predicted = abs(off) <= 1 and source != "ncb:002-2" and net > 0
+    assert bool(result.matches) is (predicted or net == amount)
+    assert all(m.variance_kind == ("fee" if m.variance_minor else "") for m in result.matches)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])

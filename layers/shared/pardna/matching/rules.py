@@ -29,13 +29,18 @@ class FeeTier:
 class FeeSchedule:
     """What a provider keeps of an amount in one currency: the first tier that holds it decides.
 
-    `source` limits it to right legs of one source; "" is every source.
+    Without tiers it is the minimum alone. `source` limits it to right legs of one source; "" is every
+    source.
     """
 
     currency: str
     tiers: tuple[FeeTier, ...]
     minimum_minor: int = 0
     source: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.tiers:
+            object.__setattr__(self, "tiers", (FeeTier(0, 0),))
 
     def fee_minor(self, amount_minor: int) -> int:
         """The fee of a positive amount, half a minor unit rounded up; zero for others."""
