@@ -1,6 +1,6 @@
 """Sweep raw: normalise raw objects that nothing was ever made of.
 
-``{}`` means every tenant; ``{"tenant_id": ...}`` means one.
+``{}`` means a share of every tenant's; ``{"tenant_id": ...}`` means all of one tenant's.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,9 +14,10 @@ from typing import Any, BinaryIO
 from pardna.formats.model import PaymentStatus
 from pardna.ingestion.event_gaps import Activity, PolledEvent
 from pardna.ingestion.model import Captured, RawKey, Receipt, SourceProfile, receipt_id, sha256
-from pardna.ingestion.ports import Page, RemoteFile, RemoteFolder, StoredPart
+from pardna.ingestion.ports import Page, RawPage, RemoteFile, RemoteFolder, StoredPart
 from pardna.ingestion.schedules import Schedule
 from pardna.ingestion.upload_model import Upload, UploadLink, UploadState
+from pardna.runtime.clock import Clock, utc_now
 from pardna.runtime.errors import Conflict, NotFound, NotPermitted, PardnaError, Unavailable
 
 
@@ -81,10 +82,11 @@ class MemoryRawStore:
         data, receipt = self.objects[str(key)]
         yield MemoryRawObject(key, data, receipt)
 
-    def keys(self, tenant_id: str, before: datetime) -> Iterator[RawKey]:
-        for key in sorted(self.objects):
-            if key.startswith(f"raw/{tenant_id}/") and self.written_at < before:
-                yield RawKey.parse(key)
+    def page(self, tenant_id: str, after: str, before: datetime, limit: int) -> RawPage:
+        ours = [k for k in sorted(self.objects) if k.startswith(f"raw/{tenant_id}/") and k > after]
+        found = ours[:limit]
+        keys = tuple(RawKey.parse(k) for k in found if self.written_at < before)
+        return RawPage(keys, found[-1] if len(ours) > limit else "")
 
 
 class MemorySources:
@@ -406,6 +408,35 @@ class MemoryEventBook:
         first = min(told.values()).replace(microsecond=0)
         known = self.polled.get((tenant_id, source_id), {})
         return {i: told_at for i, (at, told_at) in known.items() if i not in told and at >= first}
+
+
+class MemoryPendingBook:
+    """`PendingBook`; `delivered` says whether a delivery names bytes. Fails while `fail_next` lasts."""
+
+    def __init__(self, delivered: Callable[[RawKey], bool], clock: Clock = utc_now) -> None:
+        self.begun: dict[RawKey, datetime] = {}
+        self._clock = clock
+        self.places: dict[str, str] = {}
+        self.fail_next = 0
+        self._delivered = delivered
+
+    def begin(self, key: RawKey, receipt: Receipt) -> None:
+        if self.fail_next:
+            self.fail_next -= 1
+            raise Unavailable("database.unavailable", "told to fail")
+        if not self._delivered(key):
+            self.begun[key] = self._clock()
+
+    def waiting(self, tenant_id: str, before: datetime, limit: int) -> list[RawKey]:
+        self.begun = {k: at for k, at in self.begun.items() if not self._delivered(k)}
+        found = [k for k, at in self.begun.items() if k.tenant_id == tenant_id and at < before]
+        return sorted(found, key=lambda k: self.begun[k])[:limit]
+
+    def place(self, tenant_id: str) -> str:
+        return self.places.get(tenant_id, "")
+
+    def set_place(self, tenant_id: str, place: str) -> None:
+        self.places[tenant_id] = place
 
 
 class CollectingLargeObjects:

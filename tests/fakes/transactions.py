@@ -76,7 +76,9 @@ class MemoryTransactionStore:
         return {closing for at, closing in ending if at >= since}
 
     def undelivered(self, tenant_id: str, hashes: Sequence[str]) -> set[str]:
-        return set(hashes) - {k[2] for k in self.received if k[0] == tenant_id}
+        return set(hashes) - {
+            k[2] for k, d in self.received.items() if k[0] == tenant_id and not d.is_copy
+        }
 
     def _step(self, tenant_id: str, new: Transaction, batch: Batch) -> Recorded:
         key = (tenant_id, new.transaction_id)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pardna.ingestion.model import Receipt, SftpPlace, SourceProfile
+from pardna.ingestion.model import RawKey, Receipt, SftpPlace, SourceProfile
+from pardna.ingestion.ports import RawStore
 
 TENANT = "kgn-one"
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -48,6 +49,11 @@ def a_bank_source(**changes: Any) -> SourceProfile:
 def a_receipt(source_id: str = "ncb", name: str = "a.xml", channel: str = "sftp") -> Receipt:
     """Received at noon."""
     return Receipt(source_id, channel, name, NOON, "application/xml")
+
+
+def keys_of(raw: RawStore, tenant_id: str = TENANT) -> list[RawKey]:
+    """Everything that a tenant holds."""
+    return list(raw.page(tenant_id, "", datetime.now(UTC) + timedelta(days=1), 1_000).keys)
 
 
 def stripe_signature(body: bytes, secret: str = SECRET, at: datetime = NOON) -> str:

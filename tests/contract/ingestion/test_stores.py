@@ -22,7 +22,14 @@ from pardna.ingestion.secrets_api import SecretsManagerVault
 from pardna.ingestion.webhook_rules import HmacScheme, WebhookRules
 from pardna.runtime.errors import Conflict, InvalidInput, NotFound, Unavailable
 from tests.fakes.ingestion import MemoryRawStore, MemorySchedules, MemorySources, MemoryVault
-from tests.support.ingestion import NOON, TENANT, a_bank_source, a_receipt, a_stripe_source
+from tests.support.ingestion import (
+    NOON,
+    TENANT,
+    a_bank_source,
+    a_receipt,
+    a_stripe_source,
+    keys_of,
+)
 from tests.support.outbox import make_directory_table
 
 FUTURE = datetime.now(UTC) + timedelta(days=3650)
@@ -75,10 +82,10 @@ def test_the_same_file_again_changes_nothing_and_under_another_name_leaves_a_rec
 ) -> None:
     for _ in range(2):
         raw.put_named(TENANT, b"x", a_receipt(name="a.xml"))
-    assert len(list(raw.keys(TENANT, FUTURE))) == 1
+    assert len(keys_of(raw)) == 1
     for _ in range(2):
         raw.put_named(TENANT, b"x", a_receipt(name="b.xml"))
-    keys = list(raw.keys(TENANT, FUTURE))
+    keys = keys_of(raw)
     assert [bool(k.receipt) for k in keys] == [False, True]
     assert raw.get(keys[1])[1].name == "b.xml"
     assert keys[1].object == keys[0]
@@ -86,7 +93,27 @@ def test_the_same_file_again_changes_nothing_and_under_another_name_leaves_a_rec
 
 def test_only_what_was_written_before_is_listed(raw: RawStore) -> None:
     raw.put_once(TENANT, b"x", a_receipt())
-    assert list(raw.keys(TENANT, PAST)) == []
+    assert raw.page(TENANT, "", PAST, 10).keys == ()
+
+
+def test_pages_are_of_one_tenant_in_order_and_show_everything_once(raw: RawStore) -> None:
+    for number in range(7):
+        raw.put_named(TENANT, str(number).encode(), a_receipt())
+        raw.put_named("kgn-one-b", str(number).encode(), a_receipt())
+    raw.put_named(TENANT, b"0", a_receipt(name="again.xml"))
+    seen, after = [], ""
+    while True:
+        page = raw.page(TENANT, after, FUTURE, 3)
+        assert len(page.keys) <= 3
+        seen += [str(k) for k in page.keys]
+        if not page.next:
+            break
+        after = page.next
+    assert seen == sorted(set(seen))
+    assert len(seen) == 8
+    assert {k.split("/")[1] for k in seen} == {TENANT}
+    assert raw.page(TENANT, "", FUTURE, 8).next == ""  # exactly as many: no empty page follows
+    assert raw.page(TENANT, "", PAST, 3).next == raw.page(TENANT, "", FUTURE, 3).next
 
 
 @pytest.mark.parametrize("name", ["Käse & Brot.xml", "a/b c.xml", "x" * 299, "\u2028.xml"])
@@ -95,7 +122,7 @@ def test_any_name_survives(raw: RawStore, name: str) -> None:
     known = raw.get(RawKey(TENANT, kept.raw_sha256))[1].name
     assert known == name or len(name.encode()) > 250
     raw.put_named(TENANT, b"x", a_receipt(name=name))
-    assert len(list(raw.keys(TENANT, FUTURE))) == 1
+    assert len(keys_of(raw)) == 1
 
 
 def test_bytes_that_are_not_the_keys_are_refused() -> None:

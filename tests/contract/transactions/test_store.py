@@ -11,6 +11,7 @@ import pytest
 from pardna.runtime.errors import InvalidInput
 from pardna.transactions.model import Kind, Reference, Side, Strength, Transaction
 from pardna.transactions.ports import (
+    COPY,
     Batch,
     Delivery,
     DeliveryStatus,
@@ -18,6 +19,7 @@ from pardna.transactions.ports import (
     Rejected,
     StatementRecord,
     TransactionStore,
+    of_known_event,
 )
 from pardna.transactions.postgres import PostgresTransactionStore
 from tests.fakes.transactions import MemoryTransactionStore
@@ -121,6 +123,19 @@ def test_a_delivery_is_remembered_once_per_name(store: TransactionStore) -> None
         store.record(TENANT, "p", batch(delivery=delivery))
     assert store.deliveries(TENANT, RAW) == [first, other]
     assert store.undelivered(TENANT, [RAW, "b" * 64]) == {"b" * 64}
+
+
+def test_a_copy_under_another_name_does_not_say_that_bytes_were_read(
+    store: TransactionStore,
+) -> None:
+    copy = Delivery(
+        "ncb", "sftp", "b.xml", RAW, NOON, DeliveryStatus.DUPLICATE, problems=({"code": COPY},)
+    )
+    store.record(TENANT, "p", batch(delivery=copy))
+    assert store.undelivered(TENANT, [RAW]) == {RAW}
+    known = replace(copy, name="a.xml", problems=(of_known_event(),))
+    store.record(TENANT, "p", batch(delivery=known))
+    assert store.undelivered(TENANT, [RAW]) == set()
 
 
 def test_statements_and_rejections_are_written_once(store: TransactionStore) -> None:

@@ -27,8 +27,11 @@ from functions.ingestion import (
 )
 from pardna.ingestion import source_wiring, store_wiring, wiring
 from pardna.ingestion.model import Receipt
+from pardna.runtime.errors import Unavailable
 from pardna.runtime.paging import encode_cursor
+from pardna.transactions.postgres import PostgresTransactionStore
 from tests.integration.ingestion.conftest import ADMIN, BANK, STRIPE, Deployed, close_databases
+from tests.support.counted import counted_calls
 from tests.support.formats import a_camt053, an_entry
 from tests.support.handlers import Context, a_request
 from tests.support.ingestion import SECRET, SECRET_ID, TENANT, stripe_signature
@@ -282,19 +285,37 @@ def test_deliveries_are_listed_in_pages_by_source_and_status(desk: Desk) -> None
     assert names(source_id="nobody") == names(status="duplicate") == []
 
 
-def test_what_waits_to_be_normalised_is_pending(desk: Desk) -> None:
+def test_what_was_begun_and_came_to_nothing_is_pending_and_no_object_is_looked_for(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     desk.deployed.register(STRIPE)
-    for number in range(3):
+    for number in range(5):
         desk.deployed.webhook(paid(f"evt_{number}"))
     done, *waiting = desk.deployed.keys()
     desk.deployed.normalise(done)
-    _, page = desk.call(list_deliveries, query={"status": "pending", "source_id": "stripe"})
-    assert {f"raw/{TENANT}/{d['raw_sha256']}" for d in page["deliveries"]} == set(waiting)
-    assert {d["status"] for d in page["deliveries"]} == {"pending"}
-    assert (
-        desk.call(list_deliveries, query={"status": "pending", "source_id": "x"})[1]["deliveries"]
-        == []
-    )
+
+    def fails(*_: object, **__: object) -> None:
+        raise Unavailable("database.unavailable", "told to fail")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PostgresTransactionStore, "record", fails)
+        assert len(desk.deployed.normalise(*waiting)) == 4
+    with counted_calls("s3") as calls:
+        query = {"status": "pending", "source_id": "stripe", "limit": "3"}
+        _, first = desk.call(list_deliveries, query=query)
+        _, second = desk.call(list_deliveries, query=query | {"cursor": first["next"]})
+        for source_id in ("x", "ncb"):
+            query = {"status": "pending", "source_id": source_id}
+            assert desk.call(list_deliveries, query=query)[1]["deliveries"] == []
+    assert calls == []
+    shown = [*first["deliveries"], *second["deliveries"]]
+    assert [len(first["deliveries"]), second["next"]] == [3, None]
+    assert {f"raw/{TENANT}/{d['raw_sha256']}" for d in shown} == set(waiting)
+    assert {(d["status"], d["channel"], d["source_id"]) for d in shown} == {
+        ("pending", "webhook", "stripe")
+    }
+    times = [d["received_at"] for d in shown]
+    assert times == sorted(times, reverse=True)
     desk.deployed.normalise(*waiting)
     assert desk.call(list_deliveries, query={"status": "pending"})[1] == {
         "deliveries": [],
@@ -323,6 +344,10 @@ def test_what_waits_to_be_normalised_is_pending(desk: Desk) -> None:
         {"status": "pending", "cursor": encode_cursor("raw/kgn-two/x")},
         {"status": "pending", "cursor": encode_cursor(f"raw/kgn-two/{'a' * 64}")},
         {"status": "pending", "cursor": encode_cursor("2026-01-01T00:00:00", "a", "b", "c")},
+        {
+            "status": "pending",
+            "cursor": encode_cursor("2026-01-01T00:00:00+00:00", "a", "\x00", ""),
+        },
     ],
 )
 def test_a_question_that_makes_no_sense_is_refused(desk: Desk, query: dict[str, str]) -> None:

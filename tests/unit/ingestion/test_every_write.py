@@ -64,6 +64,8 @@ READS = frozenset(
         "receipt",
         "activity",
         "waiting",
+        "place",
+        "pending",
         "read",
         "open",
         "size",
@@ -122,6 +124,8 @@ WRITES = frozenset(
         "add",
         "propose",
         "withdraw",
+        "begin",
+        "set_place",
         "reject",
         "settle",
         "record",
@@ -184,6 +188,7 @@ LISTED: dict[str, tuple[dict[str, int], str]] = {
     ),
     "normalise.py": (
         {
+            "self.pending.begin": 1,
             "self.store.record": 2,
             "self.answers.apply": 1,
             "self.large.hand_over": 1,
@@ -225,6 +230,10 @@ LISTED: dict[str, tuple[dict[str, int], str]] = {
         },
         f"{UNIT}/test_sources.py::test_a_change_that_breaks_off_anywhere_is_completed_by_the_same_again",
     ),
+    "sweep.py": (
+        {"self.pending.set_place": 1},
+        f"{UNIT}/test_sweep.py::test_a_sweep_that_dies_at_a_write_is_completed_by_the_next",
+    ),
     "take_mail.py": (
         {"self.raw.put_named": 1, "box.move": 1, "self.shelf.move": 2},
         f"{INTEGRATION}/test_fetch_mail.py::test_killed_between_keeping_and_moving_the_next_fetch_ends_where_an_unharmed_one_does",
@@ -260,7 +269,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "show_upload": (),
     "stage_delivery": ("normalise.py", "quality_gate.py", "event_gaps.py", "bulk.py"),
     "start_upload": ("upload.py",),
-    "sweep_raw": ("normalise.py", "quality_gate.py", "event_gaps.py", "large.py"),
+    "sweep_raw": ("sweep.py", "normalise.py", "quality_gate.py", "event_gaps.py", "large.py"),
     "try_profile": (),
 }
 #: Classes that are a port's other side themselves: what they call is a store's own client.

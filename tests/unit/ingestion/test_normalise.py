@@ -6,7 +6,6 @@ import inspect
 import json
 import re
 from dataclasses import replace
-from datetime import timedelta
 from types import ModuleType
 
 import pytest
@@ -14,21 +13,27 @@ import pytest
 from pardna.ingestion import bulk, normalise
 from pardna.ingestion.messages import Arrival, each, read_arrival
 from pardna.ingestion.model import RawKey, receipt_id
-from pardna.ingestion.normalise import NormaliseObject, SweepRaw
-from pardna.runtime.errors import InvalidInput, NotFound, Unavailable
+from pardna.ingestion.normalise import NormaliseObject
+from pardna.runtime.errors import InvalidInput, Unavailable
 from pardna.transactions.ports import DeliveryStatus
 from tests.fakes.ingestion import (
     CollectingAnswers,
     CollectingLargeObjects,
     CountingDrain,
     MemoryEventBook,
+    MemoryPendingBook,
     MemoryRawStore,
     MemorySources,
 )
-from tests.fakes.outbox import FixedTenants
 from tests.fakes.transactions import MemoryTransactionStore
 from tests.support.formats import a_camt053, an_entry
-from tests.support.ingestion import NOON, TENANT, a_bank_source, a_receipt, a_stripe_source
+from tests.support.ingestion import (
+    TENANT,
+    a_bank_source,
+    a_receipt,
+    a_stripe_source,
+    keys_of,
+)
 from tests.unit.formats.test_csv_profile import STATEMENT, a_profile
 from tests.unit.formats.test_pain002 import REPORT
 from tests.unit.formats.test_stripe import event
@@ -46,8 +51,17 @@ class Home:
         self.relay = CountingDrain()
         self.events = MemoryEventBook()
         sources = MemorySources(a_bank_source(**bank), a_stripe_source())
+        self.pending = MemoryPendingBook(
+            lambda key: not self.store.undelivered(key.tenant_id, [key.raw_sha256])
+        )
         self.normaliser = NormaliseObject(
-            self.raw, sources, self.store, self.answers, self.relay, events=self.events
+            self.raw,
+            sources,
+            self.store,
+            self.answers,
+            self.relay,
+            events=self.events,
+            pending=self.pending,
         )
 
     def keep(self, data: bytes, name: str = "a.xml", source_id: str = "ncb") -> RawKey:
@@ -56,13 +70,6 @@ class Home:
 
     def bring(self, data: bytes, **how: str) -> DeliveryStatus:
         return self.normaliser.normalise(self.keep(data, **how), "c-1").status
-
-    def sweep(self) -> int:
-        later = NOON + timedelta(minutes=6)
-        sweeper = SweepRaw(
-            self.raw, self.store, self.normaliser, FixedTenants(TENANT), lambda: later
-        )
-        return sweeper.sweep("c-2")
 
     @property
     def said(self) -> list[tuple[str, int, int]]:
@@ -178,13 +185,14 @@ def test_every_write_of_normalising_is_on_the_list() -> None:
         noted("2 store", home.store, "record"),  # type: ignore[arg-type]
         noted("1 answers", home.answers, "apply"),  # type: ignore[arg-type]
         noted("3 relay", home.relay, "drain"),  # type: ignore[arg-type]
+        pending=noted("6 pending", home.pending, "begin"),  # type: ignore[arg-type]
     )
     home.bring(REPORT.format(version="03").encode())
-    assert writes == ["1 answers", "2 store", "3 relay"]
+    assert writes == ["6 pending", "1 answers", "2 store", "3 relay"]
     listed = normalise.__doc__ or ""
     assert all(f"{n.split()[0]}. " in listed for n in writes)
     home.normaliser = replace(home.normaliser, large=CollectingLargeObjects())
-    assert numbered(normalise) == {1, 2, 3, 4, 5}
+    assert numbered(normalise) == {1, 2, 3, 4, 5, 6}
     assert all(f"{n}. " in listed for n in numbered(normalise))
     assert numbered(bulk) == {1, 2, 3, 4}
     assert all((bulk.__doc__ or "").count(f"\n{n}. ") == 2 for n in (1, 2, 3))
@@ -240,7 +248,7 @@ def test_the_same_statement_in_other_bytes_changes_nothing() -> None:
 def test_what_cannot_be_read_is_refused_and_remembered(data: bytes) -> None:
     home = Home()
     assert home.bring(data) is DeliveryStatus.REFUSED
-    assert home.sweep() == 0
+    assert home.store.undelivered(TENANT, [k.raw_sha256 for k in keys_of(home.raw)]) == set()
 
 
 def test_a_banks_answer_goes_to_whoever_asked() -> None:
@@ -256,7 +264,7 @@ EVENT = json.loads(event("charge.succeeded", {"object": "charge"}, "evt_1"))
 POLLED = json.dumps({"object": "list", "url": "/v1/events", "data": [EVENT]}).encode()
 
 
-@pytest.mark.parametrize("boundary", ["answers", "store", "relay", "events"])
+@pytest.mark.parametrize("boundary", ["answers", "store", "relay", "events", "pending"])
 def test_killed_at_a_write_boundary_a_second_run_ends_where_an_unharmed_one_does(
     boundary: str,
 ) -> None:
@@ -266,9 +274,9 @@ def test_killed_at_a_write_boundary_a_second_run_ends_where_an_unharmed_one_does
         for content in (GOOD, data):
             home.keep(content)
         home.raw.put_once(TENANT, POLLED, a_receipt("stripe", "events/2026-11-21/evt_1", "poll"))
-    for key in unharmed.raw.keys(TENANT, NOON + timedelta(days=1)):
+    for key in keys_of(unharmed.raw):
         unharmed.normaliser.normalise(key, "c-1")
-    for key in harmed.raw.keys(TENANT, NOON + timedelta(days=1)):
+    for key in keys_of(harmed.raw):
         failing = getattr(harmed, boundary)
         failing.fail_next = 1
         try:
@@ -281,30 +289,6 @@ def test_killed_at_a_write_boundary_a_second_run_ends_where_an_unharmed_one_does
     assert harmed.store.received.keys() == unharmed.store.received.keys()
     assert set(harmed.answers.applied) == set(unharmed.answers.applied)
     assert [*harmed.events.polled[TENANT, "stripe"]] == ["evt_1"]
-
-
-def test_the_sweep_finds_what_no_event_announced_once() -> None:
-    home = Home()
-    for number in range(3):
-        home.keep(a_camt053(an_entry(reference=f"R{number}")), name=f"{number}.xml")
-    assert (home.sweep(), home.sweep()) == (3, 0)
-    assert len(home.said) == 3
-
-
-def test_the_sweep_leaves_what_has_only_just_arrived() -> None:
-    home = Home()
-    home.keep(GOOD)
-    home.raw.written_at = NOON + timedelta(minutes=2)
-    assert home.sweep() == 0
-
-
-def test_one_forgotten_object_that_fails_does_not_stop_the_others() -> None:
-    home = Home()
-    home.keep(GOOD)
-    home.keep(a_camt053(an_entry(reference="R2")), source_id="nobody")
-    with pytest.raises(NotFound):
-        home.sweep()
-    assert len(home.said) == 1
 
 
 def message(key: str, message_id: str = "m-1") -> dict[str, str]:

@@ -18,7 +18,7 @@ from pardna.ingestion.delivery_ports import (
     DeliveryFilter,
     DeliveryPlace,
     DeliveryShelf,
-    RawPages,
+    PendingDelivery,
 )
 from pardna.ingestion.model import RawKey
 from pardna.ingestion.ports import Drain, Sources
@@ -29,29 +29,26 @@ from pardna.runtime.observability import count, logger
 from pardna.runtime.paging import decode_cursor, encode_cursor
 from pardna.transactions.ports import Delivery, DeliveryStatus
 
-#: Bytes that wait, or failed, to be normalised: they have no row yet.
+#: Bytes that are being normalised, or could not be: they are no delivery yet.
 PENDING = "pending"
 STATUSES = (*(s.value for s in DeliveryStatus), PENDING)
 PAGE_MAX = 200
-#: Raw objects looked at for one page of pending ones: most of them are long done.
-RAW_PAGE = 1_000
 REPLAY_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class ListDeliveries:
-    """Pages of deliveries, newest first; of pending ones, in no order."""
+    """Pages of deliveries, newest first."""
 
     shelf: DeliveryShelf
-    raw: RawPages
 
     def page(
         self, tenant_id: str, source_id: str, status: str, cursor: str, limit: int
     ) -> dict[str, Any]:
         """``{"deliveries": [...], "next": cursor or None}``.
 
-        A page of pending ones may be empty and name a next one. Raises InvalidInput
-        ``deliveries.status``, ``deliveries.limit``, ``request.cursor``, Unavailable.
+        Raises InvalidInput ``deliveries.status``, ``deliveries.limit``, ``request.cursor``,
+        Unavailable.
         """
         if status and status not in STATUSES:
             raise InvalidInput("deliveries.status", f"one of {', '.join(STATUSES)}")
@@ -59,39 +56,18 @@ class ListDeliveries:
             raise InvalidInput("deliveries.source", "not the name of a source")
         if not 1 <= limit <= PAGE_MAX:
             raise InvalidInput("deliveries.limit", f"1 to {PAGE_MAX}")
+        place = _place(cursor)
+        found: Sequence[Delivery | PendingDelivery]
         if status == PENDING:
-            return self._pending(tenant_id, source_id, cursor)
-        wanted = DeliveryFilter(source_id, status)
-        found = self.shelf.page(tenant_id, wanted, _place(cursor), limit + 1)
-        more = len(found) > limit
-        last = found[limit - 1] if more else None
+            found = self.shelf.pending(tenant_id, source_id, place, limit + 1)
+        else:
+            wanted = DeliveryFilter(source_id, status)
+            found = self.shelf.page(tenant_id, wanted, place, limit + 1)
+        last = found[limit - 1] if len(found) > limit else None
         return {
             "deliveries": [_shown(d) for d in found[:limit]],
             "next": None if last is None else _cursor(last),
         }
-
-    def _pending(self, tenant_id: str, source_id: str, cursor: str) -> dict[str, Any]:
-        """What of one page of raw objects has no delivery."""
-        after = _after(cursor)
-        keys, more = self.raw.page(tenant_id, after, RAW_PAGE)
-        missing = self.shelf.undelivered(tenant_id, [k.raw_sha256 for k in keys])
-        found = []
-        for key in keys:
-            if key.receipt or key.raw_sha256 not in missing:
-                continue
-            receipt = self.raw.receipt(key)
-            if receipt is not None and source_id in ("", receipt.source_id):
-                found.append(
-                    {
-                        "source_id": receipt.source_id,
-                        "channel": receipt.channel,
-                        "name": receipt.name,
-                        "raw_sha256": key.raw_sha256,
-                        "received_at": iso(receipt.received_at),
-                        "status": PENDING,
-                    }
-                )
-        return {"deliveries": found, "next": encode_cursor(str(keys[-1])) if more else None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +132,18 @@ class ReplayDeliveries:
         return {"replay_id": replay_id, "requested_count": len(envelopes), "next": following}
 
 
-def _shown(d: Delivery) -> dict[str, Any]:
-    return {
+def _shown(d: Delivery | PendingDelivery) -> dict[str, Any]:
+    shown = {
         "source_id": d.source_id,
         "channel": d.channel,
         "name": d.name,
         "raw_sha256": d.raw_sha256,
-        "event_id": d.event_id,
         "received_at": iso(d.received_at),
+    }
+    if isinstance(d, PendingDelivery):
+        return shown | {"status": PENDING}
+    return shown | {
+        "event_id": d.event_id,
         "status": d.status.value,
         "format": d.format,
         "entries_count": d.entries_count,
@@ -171,7 +151,7 @@ def _shown(d: Delivery) -> dict[str, Any]:
     }
 
 
-def _cursor(last: Delivery) -> str:
+def _cursor(last: Delivery | PendingDelivery) -> str:
     # To the microsecond: two deliveries of one millisecond must not hide each other.
     return encode_cursor(last.received_at.isoformat(), last.source_id, last.raw_sha256, last.name)
 
@@ -189,15 +169,6 @@ def _place(cursor: str) -> DeliveryPlace | None:
     except ValueError:
         raise _not_ours() from None
     return place
-
-
-def _after(cursor: str) -> str:
-    """The raw object after which a page of pending ones begins."""
-    parts = decode_cursor(cursor, str)
-    try:
-        return "" if parts is None else str(RawKey.parse(str(parts[0])))
-    except InvalidInput:
-        raise _not_ours() from None
 
 
 def _not_ours() -> InvalidInput:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from pardna.database.session import Database
-from pardna.ingestion.delivery_ports import DeliveryFilter, DeliveryPlace
+from pardna.ingestion.delivery_ports import DeliveryFilter, DeliveryPlace, PendingDelivery
 from pardna.runtime.errors import NotFound
 from pardna.transactions.ports import Delivery, DeliveryStatus
+from pardna.transactions.postgres_deliveries import WAS_READ
 
 _COLUMNS = (
     "source_id, channel, name, raw_sha256, received_at, status, format, entries_count, problems,"
@@ -18,6 +19,12 @@ _COLUMNS = (
 _ONE = (
     f"SELECT {_COLUMNS} FROM platform.deliveries WHERE tenant_id = %s AND source_id = %s"  # noqa: S608
     " AND raw_sha256 = %s ORDER BY received_at, name LIMIT 1"
+)
+_PENDING = (
+    "SELECT source_id, channel, name, raw_sha256, received_at"  # noqa: S608
+    " FROM platform.pending_deliveries AS begun WHERE tenant_id = %(tenant)s"
+    " AND NOT EXISTS (SELECT FROM platform.deliveries AS d"
+    f"  WHERE d.tenant_id = %(tenant)s AND d.raw_sha256 = begun.raw_sha256 AND {WAS_READ})"
 )
 _PRINCIPAL = "system:read"
 
@@ -73,15 +80,21 @@ class PostgresDeliveryShelf:
             raise NotFound("delivery.not_found", "this source delivered no such bytes")
         return _delivery(row)
 
-    def undelivered(self, tenant_id: str, hashes: Sequence[str]) -> set[str]:
+    def pending(
+        self, tenant_id: str, source_id: str, after: DeliveryPlace | None, limit: int
+    ) -> list[PendingDelivery]:
         """See `DeliveryShelf`."""
+        query, values = _PENDING, dict[str, Any](tenant=tenant_id, limit=limit)
+        if source_id:
+            query += " AND source_id = %(source)s"
+            values["source"] = source_id
+        if after is not None:
+            query += " AND (received_at, raw_sha256) < (%(at)s, %(raw)s)"
+            values |= {"at": after.received_at, "raw": after.raw_sha256}
+        query += " ORDER BY received_at DESC, raw_sha256 DESC LIMIT %(limit)s"
         with self._database.transaction(tenant_id, _PRINCIPAL) as connection:
-            rows = connection.execute(
-                "SELECT raw_sha256 FROM platform.deliveries"
-                " WHERE tenant_id = %s AND raw_sha256 = ANY(%s)",
-                (tenant_id, list(hashes)),
-            ).fetchall()
-        return set(hashes) - {row[0] for row in rows}
+            rows = connection.execute(query, values).fetchall()
+        return [PendingDelivery(*row) for row in rows]
 
 
 def _delivery(row: Sequence[Any]) -> Delivery:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from pardna.ingestion.model import RawKey, Receipt
 from pardna.runtime.events import Envelope
 from pardna.transactions.ports import Delivery
 
@@ -32,6 +31,17 @@ class DeliveryPlace:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class PendingDelivery:
+    """Bytes that were begun with and are no delivery yet."""
+
+    source_id: str
+    channel: str
+    name: str
+    raw_sha256: str
+    received_at: datetime
+
+
 class DeliveryShelf(Protocol):
     """Deliveries that were normalised, whatever came of them."""
 
@@ -45,23 +55,10 @@ class DeliveryShelf(Protocol):
         """The first receipt of these bytes from a source. Raises NotFound."""
         ...
 
-    def undelivered(self, tenant_id: str, hashes: Sequence[str]) -> set[str]:
-        """Those of `hashes` that no delivery names."""
-        ...
-
-
-class RawPages(Protocol):
-    """Raw objects of a tenant, page by page."""
-
-    def page(self, tenant_id: str, after: str, limit: int) -> tuple[list[RawKey], bool]:
-        """Up to `limit` keys after one (as text), and whether there are more.
-
-        Raises InvalidInput for a key that is not of this tenant.
-        """
-        ...
-
-    def receipt(self, key: RawKey) -> Receipt | None:
-        """How a raw object came, without its bytes; None for one that is closed to people."""
+    def pending(
+        self, tenant_id: str, source_id: str, after: DeliveryPlace | None, limit: int
+    ) -> list[PendingDelivery]:
+        """What was begun and has no delivery yet, of one source or (empty) any; newest first."""
         ...
 
 

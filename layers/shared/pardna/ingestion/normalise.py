@@ -5,6 +5,7 @@ Numbered write boundaries, each of which may be the last thing that a process do
 2. the delivery is recorded, in one database transaction with all that it says
 4. an object that is too large for this function's time is handed over (announced, then 3)
 5. the events that a poll told of are written down, before the delivery that is then done
+6. that an object is being read is written down, before all else; 2 takes it away
 The quality gate has two of its own, before 1 and before 2 (`pardna.ingestion.quality_gate`).
 A file of very many rows is staged instead of 2 and 3; see `pardna.ingestion.bulk` for its own.
 All of them may be repeated. The delivery's row comes after the answers, so that a delivery that has
@@ -16,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping, Sequence, Set
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from itertools import chain, islice
 from typing import Any, BinaryIO
 
@@ -28,6 +28,7 @@ from pardna.ingestion.bulk import StageDelivery
 from pardna.ingestion.card_numbers import mask
 from pardna.ingestion.event_gaps import EventBook, remember_polled
 from pardna.ingestion.model import RawKey, Receipt, SourceProfile
+from pardna.ingestion.pending import PendingBook
 from pardna.ingestion.ports import (
     Drain,
     LargeObjects,
@@ -35,16 +36,15 @@ from pardna.ingestion.ports import (
     RawObject,
     RawStore,
     Sources,
-    Tenants,
 )
 from pardna.ingestion.quality import Expected, Gate, Judged, Verdict, judge_expected
 from pardna.ingestion.quality_gate import QualityGate
-from pardna.runtime.clock import Clock
 from pardna.runtime.errors import InvalidInput, PardnaError, TooLarge
 from pardna.runtime.observability import count, logger
 from pardna.transactions.bulk import StagedDelivery
 from pardna.transactions.lake import ROWS_ONLINE
 from pardna.transactions.ports import (
+    COPY,
     Batch,
     Delivery,
     DeliveryStatus,
@@ -54,9 +54,6 @@ from pardna.transactions.ports import (
 )
 
 PRINCIPAL = "system:ingestion"
-#: What arrived this recently has its event still on the way.
-SWEEP_GRACE = timedelta(minutes=5)
-SWEEP_PAGE = 500
 #: Events that leave at once; the schedule takes the rest, so that no file is too large for its time.
 DRAIN_MAX = 2_000
 #: No file of fewer bytes has more than `ROWS_ONLINE` rows.
@@ -93,6 +90,7 @@ class NormaliseObject:
     large: LargeObjects | None = None
     gate: QualityGate | None = None
     events: EventBook | None = None
+    pending: PendingBook | None = None
 
     def normalise(self, key: RawKey, correlation_id: str, replay_id: str = "") -> Normalised:
         """Make canonical what a raw object says; again, nothing changes.
@@ -105,6 +103,8 @@ class NormaliseObject:
         with self.raw.open(key) as found:
             if key.receipt:
                 return self._received_again(key, found.receipt, correlation_id)
+            if self.pending is not None:
+                self.pending.begin(key, found.receipt)  # boundary 6
             profile = self.sources.get(key.tenant_id, found.receipt.source_id)
             if self.large is not None and found.size > LARGE_BYTES:
                 self.large.hand_over(key, correlation_id, replay_id)  # boundary 4
@@ -217,7 +217,7 @@ class NormaliseObject:
 
     def _received_again(self, key: RawKey, receipt: Receipt, correlation_id: str) -> Normalised:
         """The same bytes under another name: known, and without effect."""
-        again = Problem("file.duplicate", "file", "these bytes were received before")
+        again = Problem(COPY, "file", "these bytes were received before")
         judged = Judged(DeliveryStatus.DUPLICATE, (), (), (), (again,))
         return self._record(key, receipt, correlation_id, Parsed(""), judged)
 
@@ -235,54 +235,6 @@ class NormaliseObject:
         recorded = self.store.record(key.tenant_id, PRINCIPAL, batch)  # boundary 2
         self.relay.drain(key.tenant_id, DRAIN_MAX)  # boundary 3
         return _result(key, judged, recorded)
-
-
-@dataclass(frozen=True, slots=True)
-class SweepRaw:
-    """Finds raw objects that nothing was ever made of, and normalises them."""
-
-    raw: RawStore
-    store: TransactionStore
-    normaliser: NormaliseObject
-    tenants: Tenants
-    clock: Clock
-
-    def sweep(self, correlation_id: str, tenant_id: str = "") -> int:
-        """Normalise what has no delivery; returns how many objects. One tenant's, or everyone's.
-
-        What fails again is counted and left for the next sweep; the last error is raised.
-        """
-        done, trouble = 0, None
-        for tenant in [tenant_id] if tenant_id else self.tenants.tenant_ids():
-            for key in self._forgotten(tenant):
-                try:
-                    self.normaliser.normalise(key, correlation_id)
-                    done += 1
-                except PardnaError as error:
-                    logger.info("Not normalised", tenant_id=tenant, error_code=error.code)
-                    count("SweepFailed")
-                    trouble = error
-        count("RawSwept", done)
-        if trouble is not None:
-            raise trouble
-        return done
-
-    def _forgotten(self, tenant_id: str) -> list[RawKey]:
-        found: list[RawKey] = []
-        page: list[RawKey] = []
-        for key in self.raw.keys(tenant_id, self.clock() - SWEEP_GRACE):
-            if not key.receipt:
-                page.append(key)
-            if len(page) == SWEEP_PAGE:
-                found += self._without_delivery(tenant_id, page)
-                page = []
-        return found + self._without_delivery(tenant_id, page)
-
-    def _without_delivery(self, tenant_id: str, page: Sequence[RawKey]) -> list[RawKey]:
-        if not page:
-            return []
-        missing = self.store.undelivered(tenant_id, [k.raw_sha256 for k in page])
-        return [k for k in page if k.raw_sha256 in missing]
 
 
 def _parse(data: bytes, profile: SourceProfile, raw_sha256: str) -> Parsed:

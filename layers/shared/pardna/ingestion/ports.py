@@ -36,6 +36,14 @@ class RawObject(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class RawPage:
+    """Keys in their order, and the place after which the next page begins; empty after the last."""
+
+    keys: tuple[RawKey, ...]
+    next: str
+
+
 class RawStore(Protocol):
     """Every byte received, kept under its own hash and never changed."""
 
@@ -65,8 +73,11 @@ class RawStore(Protocol):
         """
         ...
 
-    def keys(self, tenant_id: str, before: datetime) -> Iterator[RawKey]:
-        """Everything of a tenant that was written before an instant, receipts too."""
+    def page(self, tenant_id: str, after: str, before: datetime, limit: int) -> RawPage:
+        """Of up to `limit` objects of a tenant after a place, those written before an instant.
+
+        Receipts too. One call, whatever the store holds. Raises Unavailable.
+        """
         ...
 
 

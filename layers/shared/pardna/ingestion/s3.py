@@ -19,6 +19,7 @@ from urllib.parse import quote, unquote
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pardna.ingestion.model import Captured, RawKey, Receipt, receipt_id, sha256
+from pardna.ingestion.ports import RawPage
 from pardna.runtime.clock import iso
 from pardna.runtime.errors import Conflict, NotFound, Unavailable
 
@@ -118,18 +119,17 @@ class S3RawStore:
         finally:
             found.close()
 
-    def keys(self, tenant_id: str, before: datetime) -> Iterator[RawKey]:
+    def page(self, tenant_id: str, after: str, before: datetime, limit: int) -> RawPage:
         """See `RawStore`."""
-        pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=f"raw/{tenant_id}/"
-        )
         try:
-            for page in pages:
-                for found in page.get("Contents", ()):
-                    if found["LastModified"] < before:
-                        yield RawKey.parse(found["Key"])
+            answer = self._client.list_objects_v2(
+                Bucket=self._bucket, Prefix=f"raw/{tenant_id}/", StartAfter=after, MaxKeys=limit
+            )
         except (ClientError, BotoCoreError) as error:
             raise Unavailable("raw.unavailable", "the raw bucket did not answer") from error
+        found = answer.get("Contents", ())
+        keys = tuple(RawKey.parse(one["Key"]) for one in found if one["LastModified"] < before)
+        return RawPage(keys, found[-1]["Key"] if answer.get("IsTruncated") else "")
 
     def _put(self, key: RawKey, data: bytes, receipt: Receipt) -> bool:
         """Write unless it is there; True when it was written now.

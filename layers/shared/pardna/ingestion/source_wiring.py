@@ -128,11 +128,10 @@ def event_book() -> PostgresEventBook:
 
 @cache
 def list_deliveries() -> ListDeliveries:
-    """In the database's network: PostgreSQL and the object store."""
+    """In the database's network."""
     from pardna.ingestion.deliveries import ListDeliveries
-    from pardna.ingestion.s3_pages import S3RawPages
 
-    return ListDeliveries(_shelf(), S3RawPages(client("s3"), settings().need("raw_bucket")))
+    return ListDeliveries(_shelf())
 
 
 @cache

@@ -17,11 +17,13 @@ from pardna.runtime.settings import settings
 
 if TYPE_CHECKING:
     from pardna.ingestion.bulk import RecordPart
-    from pardna.ingestion.normalise import NormaliseObject, SweepRaw
+    from pardna.ingestion.normalise import NormaliseObject
+    from pardna.ingestion.pending import PendingBook
     from pardna.ingestion.poll import PollProvider
     from pardna.ingestion.pull import PullFiles
     from pardna.ingestion.requests import NewSource
     from pardna.ingestion.signatures import Verify, Webhook
+    from pardna.ingestion.sweep import SweepRaw
     from pardna.ingestion.webhook_rules import WebhookRules
     from pardna.transactions.bulk import BulkStore, PartFiles
 
@@ -114,6 +116,7 @@ def stage_delivery() -> NormaliseObject:
         StageDelivery(_parts(), _bulk_store(), drainer()),
         gate=quality_gate(),
         events=PostgresEventBook(from_settings(settings())),
+        pending=_pending_book(),
     )
 
 
@@ -168,12 +171,19 @@ def record_messages(records: Iterable[Mapping[str, Any]]) -> list[str]:
 @cache
 def sweep_raw() -> SweepRaw:
     """In the database's network."""
-    from pardna.ingestion.normalise import SweepRaw
+    from pardna.ingestion.sweep import SweepRaw
     from pardna.outbox.dynamodb import DynamoTenants
 
     normaliser = normalise_object()
     tenants = DynamoTenants(client("dynamodb"), settings().need("directory_table"))
-    return SweepRaw(raw_store(), normaliser.store, normaliser, tenants, utc_now)
+    return SweepRaw(raw_store(), normaliser.store, normaliser, _pending_book(), tenants, utc_now)
+
+
+def _pending_book() -> PendingBook:
+    from pardna.database.session import from_settings
+    from pardna.ingestion.pending_postgres import PostgresPendingBook
+
+    return PostgresPendingBook(from_settings(settings()))
 
 
 def register_source(tenant_id: str, body: NewSource) -> SourceProfile:

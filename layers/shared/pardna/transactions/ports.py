@@ -52,6 +52,10 @@ class DeliveryStatus(StrEnum):
     DUPLICATE = "duplicate"
 
 
+#: What is said of bytes that came before under another name.
+COPY = "file.duplicate"
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One receipt: which bytes, from which source, by which channel, and what became of them.
@@ -75,6 +79,13 @@ class Delivery:
     def counts(self) -> bool:
         """Something of it was recorded; such a delivery never falls back."""
         return self.status in (DeliveryStatus.ACCEPTED, DeliveryStatus.ACCEPTED_WITH_WARNINGS)
+
+    @property
+    def is_copy(self) -> bool:
+        """Known bytes under another name: it does not say that they were ever read."""
+        return self.status is DeliveryStatus.DUPLICATE and any(
+            p.get("code") == COPY for p in self.problems
+        )
 
 
 def of_known_event() -> Mapping[str, Any]:
@@ -163,5 +174,8 @@ class TransactionStore(Protocol):
         ...
 
     def undelivered(self, tenant_id: str, hashes: Sequence[str]) -> set[str]:
-        """Those of `hashes` that no delivery names, nor one that waits: bytes that were never read."""
+        """Those of `hashes` that no delivery names, nor one that waits: bytes that were never read.
+
+        A copy under another name (`Delivery.is_copy`) does not count.
+        """
         ...

@@ -31,6 +31,7 @@ from pardna.transactions.ports import (
     Rejected,
 )
 from pardna.transactions.postgres_deliveries import (
+    WAS_READ,
     write_delivery,
     write_rejected,
     write_statements,
@@ -331,8 +332,9 @@ class PostgresTransactionStore:
         """See `TransactionStore`."""
         with self._database.transaction(tenant_id, "system:read") as connection:
             rows = connection.execute(
-                "SELECT raw_sha256 FROM platform.deliveries"
+                "SELECT raw_sha256 FROM platform.deliveries"  # noqa: S608  (text of ours)
                 " WHERE tenant_id = %(tenant)s AND raw_sha256 = ANY(%(hashes)s)"
+                f" AND {WAS_READ}"
                 " UNION SELECT raw_sha256 FROM platform.bulk_deliveries"
                 " WHERE tenant_id = %(tenant)s AND raw_sha256 = ANY(%(hashes)s)",
                 {"tenant": tenant_id, "hashes": list(hashes)},

@@ -11,7 +11,10 @@ from typing import Any
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
-from pardna.transactions.ports import Delivery, Rejected, StatementRecord
+from pardna.transactions.ports import COPY, Delivery, Rejected, StatementRecord
+
+#: Of ``platform.deliveries``: rows that say that bytes were read (`Delivery.is_copy`).
+WAS_READ = f"""NOT (status = 'duplicate' AND problems @> '[{{"code": "{COPY}"}}]')"""
 
 
 def write_statements(
@@ -62,7 +65,15 @@ def write_rejected(
 
 
 def write_delivery(connection: Connection[Any], tenant_id: str, delivery: Delivery) -> None:
-    """That bytes were received, and what became of them; what could not be read may be, later."""
+    """That bytes were received, and what became of them; what could not be read may be, later.
+
+    They are pending no longer.
+    """
+    if not delivery.is_copy:
+        connection.execute(
+            "DELETE FROM platform.pending_deliveries WHERE tenant_id = %s AND raw_sha256 = %s",
+            (tenant_id, delivery.raw_sha256),
+        )
     connection.execute(
         "INSERT INTO platform.deliveries (tenant_id, source_id, channel, name, raw_sha256,"
         " received_at, status, format, entries_count, problems, event_id)"
