@@ -1,7 +1,8 @@
-"""Events: what would have been sent as webhooks, listed. Derived from the records like all else.
+"""Events: what was, or would have been, sent as webhooks, listed.
 
-One for each charge that succeeded, refund, dispute and payout; Stripe keeps them for thirty days,
-the simulator for ever.
+Those of localstripe are passed on under their own ids, so that a webhook and the list name one event
+alike. What localstripe sends nothing about is derived from the records: charges without an intent,
+refunds, disputes and payouts. Stripe keeps events for thirty days, the simulator for ever.
 """
 
 from __future__ import annotations
@@ -21,8 +22,12 @@ def events(records: Records) -> list[Json]:
 
 
 def _all(records: Records) -> Iterator[Json]:
+    told = set()
+    for event in records.events.values():
+        told.add(event["data"]["object"]["id"])
+        yield {**_shell(event["id"], event["type"]), **event}
     for charge in records.charges.values():
-        if charge["status"] == "succeeded":
+        if charge["status"] == "succeeded" and charge.get("payment_intent") not in told:
             yield _event("charge.succeeded", objects.charge(records, charge))
     for refund in records.refunds.values():
         yield _event("refund.created", objects.refund(records, refund))
@@ -33,12 +38,15 @@ def _all(records: Records) -> Iterator[Json]:
 
 
 def _event(kind: str, thing: Json) -> Json:
+    shell = _shell(derived_id("evt_", kind, thing["id"]), kind)
+    return {**shell, "created": thing["created"], "data": {"object": thing}}
+
+
+def _shell(identifier: str, kind: str) -> Json:
     return {
-        "id": derived_id("evt_", kind, thing["id"]),
+        "id": identifier,
         "object": "event",
         "api_version": API_VERSION,
-        "created": thing["created"],
-        "data": {"object": thing},
         "livemode": False,
         "pending_webhooks": 0,
         "request": {"id": None, "idempotency_key": None},

@@ -1,6 +1,6 @@
 """What the simulator remembers, and how it survives a restart.
 
-Only facts are stored: charges and refunds as they were read, and what the control API decided
+Only facts are stored: charges, refunds and events as they were read, and what the control API decided
 (disputes, adjustments, which transactions a payout paid). Everything served is derived from them.
 """
 
@@ -24,6 +24,7 @@ class Records:
     disputes: dict[str, Json] = field(default_factory=dict)
     adjustments: dict[str, Json] = field(default_factory=dict)
     payouts: dict[str, Json] = field(default_factory=dict)
+    events: dict[str, Json] = field(default_factory=dict)
 
     def payout_of(self) -> dict[str, str]:
         """The payout that settled each transaction, by transaction id."""

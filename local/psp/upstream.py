@@ -16,6 +16,10 @@ _PAGE = 100
 _TIMEOUT_SECONDS = 10
 
 
+#: Of what localstripe sends as webhooks, what tells of money that moved.
+WEBHOOK_TYPES = frozenset({"payment_intent.succeeded"})
+
+
 class UpstreamUnavailable(RuntimeError):
     """localstripe did not answer, or answered something that is not its API."""
 
@@ -69,10 +73,12 @@ class Reader:
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
         self._settled_up_to: str | None = None
+        self._told_up_to: str | None = None
 
     def refresh(self, records: Records) -> None:
         """Add what is new. Raises `UpstreamUnavailable`; records then hold what was read so far."""
         self._read_charges(records)
+        self._read_events(records)
         newest = max((one["created"] for one in records.refunds.values()), default=0)
         for refund in self._upstream.all("/v1/refunds"):
             if refund["created"] < newest:
@@ -82,6 +88,15 @@ class Reader:
     def forget_position(self) -> None:
         """Read from the beginning next time."""
         self._settled_up_to = None
+        self._told_up_to = None
+
+    def _read_events(self, records: Records) -> None:
+        """What localstripe has sent as webhooks about payments, oldest first."""
+        # A filtered list has no place for an event of another type: all are read, and few kept.
+        for event in self._upstream.all("/v1/events", self._told_up_to):
+            if event["type"] in WEBHOOK_TYPES:
+                records.events[event["id"]] = event
+            self._told_up_to = event["id"]
 
     def _read_charges(self, records: Records) -> None:
         unbroken = True

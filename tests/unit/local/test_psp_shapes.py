@@ -34,6 +34,31 @@ CLASSES: dict[str, Any] = {
 }
 
 
+def an_event(charge: Json) -> Json:
+    """As localstripe lists it: the payment of a charge."""
+    intent = {"id": charge["payment_intent"], "object": "payment_intent"}
+    return {
+        "id": "evt_up",
+        "object": "event",
+        "type": "payment_intent.succeeded",
+        "api_version": "2017-08-15",
+        "created": charge["created"],
+        "livemode": False,
+        "data": {"object": intent},
+    }
+
+
+def test_an_event_that_was_sent_keeps_its_id_and_its_charge_is_told_of_once() -> None:
+    held = records(a_charge(1), a_charge(2))
+    held.events["evt_up"] = an_event(a_charge(1))
+    listed = events(held)
+    assert [(e["id"], e["type"]) for e in listed if e["created"] == a_charge(1)["created"]] == [
+        ("evt_up", "payment_intent.succeeded")
+    ]
+    (derived,) = [e for e in listed if e["type"] == "charge.succeeded"]
+    assert derived["data"]["object"]["id"] == a_charge(2)["id"]
+
+
 def served() -> list[Json]:
     """One of each, in every variety that the simulator knows."""
     charge = a_charge(1)
@@ -43,6 +68,7 @@ def served() -> list[Json]:
     settle.close_dispute(held, dispute["id"], "won")
     settle.adjust(held, "jmd", 5, "Correction")
     payout, _ = settle.pay_out(held, "jmd", "2026-11-23")
+    held.events["evt_up"] = an_event(a_charge(3))
     return [
         *balance_transactions(held),
         *(objects.charge(held, one) for one in held.charges.values()),
