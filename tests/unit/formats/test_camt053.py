@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from datetime import UTC, date, datetime
 
 import pytest
@@ -180,3 +181,50 @@ def test_what_is_not_booked_yet_is_told_and_is_no_transaction(status: str, writt
     assert statement.transactions == ()
     assert (statement.entries_count, statement.entries_minor) == (1, 500_000)
     assert [p.code for p in statement.problems] == ["entry.pending"]
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+def test_a_batch_of_many_is_read_as_one_of_few(
+    groups: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its details are taken down while it is still being read: in their order, none twice."""
+    lists = ("".join(details(f"E-{g}-{n}", "1.00") for n in range(130)) for g in range(groups))
+    entry = an_entry(f"{130 * groups}.00", details="</NtryDtls><NtryDtls>".join(lists))
+    late = entry.replace("<CdtDbtInd>CRDT</CdtDbtInd>", "").replace(
+        "</NtryDtls></Ntry>", "</NtryDtls><CdtDbtInd>CRDT</CdtDbtInd></Ntry>"
+    )
+    found = only(a_camt053(entry, an_entry("1.00"))).transactions
+    names = [r.value for t in found for r in t.references if r.type == "end_to_end"]
+    assert names == [f"E-{g}-{n}" for g in range(groups) for n in range(130)]
+    assert [t.content_hash for t in only(a_camt053(late, an_entry("1.00"))).transactions] == [
+        t.content_hash for t in found
+    ]
+    monkeypatch.setattr(camt053, "DETAILS_HELD", 1_000_000)
+    assert only(a_camt053(entry, an_entry("1.00"))).transactions == found
+
+
+@pytest.mark.parametrize(
+    ("name", "new", "code"),
+    [
+        ("<Ntry>", "<x/>" * 1_000_001 + "<Ntry>", "xml.too_many"),
+        ("<TxDtls/>", "<x/>" * 1_000_001, "xml.too_many"),
+        ("</Ntry>", "</Ntry>" + "<Ntry/><x/>" * 20_000, "camt.headers"),
+        ("<Ccy>JMD</Ccy>", "", "camt.no_currency"),
+    ],
+    ids=["beside entries", "within one", "between them", "no currency"],
+)
+def test_what_would_fill_memory_is_refused(name: str, new: str, code: str) -> None:
+    data = a_camt053(an_entry()).decode().replace(name, new, 1)
+    if code == "camt.no_currency":
+        entries = "<Ntry><Amt>1.00</Amt></Ntry>" * 60_000
+        data = re.sub(" Ccy='JMD'", "", data).replace("<Ntry>", f"{entries}<Ntry>", 1)
+    with pytest.raises(UnreadableFile) as refused:
+        camt053.read(data.encode(), BANK)
+    assert refused.value.code == code
+
+
+def test_blanks_before_the_declaration_do_not_matter() -> None:
+    declared = '<?xml version="1.0" encoding="UTF-8"?>' + a_camt053(an_entry()).decode()
+    assert camt053.read(f"\r\n  \t{declared}".encode(), BANK) == camt053.read(
+        declared.encode(), BANK
+    )

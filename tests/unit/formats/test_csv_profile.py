@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pardna.formats import csv_profile
-from pardna.formats.mapped import number
+from pardna.formats.mapped_amounts import number
 from pardna.formats.profile import Amounts, Profile
 from pardna.money.model import Money, MoneyError
 from pardna.runtime.errors import UnreadableFile

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from functools import cache
 from typing import BinaryIO
 
+from pardna.formats.instants import in_utc
 from pardna.formats.items import Item, collect
 from pardna.formats.model import Origin, Parsed, Problem
 from pardna.formats.psp import (
@@ -146,16 +147,14 @@ def _minor(text: str, currency: str) -> int:
 
 def _moment(row: Row) -> datetime:
     """The report's local time in UTC; its zones are abbreviations."""
+    zone = row.get("TimeZone", "").strip().upper()
     try:
         moment = datetime.fromisoformat(row["Creation Date"].strip())
+        if moment.tzinfo is None and zone and zone not in _HOURS:
+            raise InvalidInput("row.time", "the time zone is unknown")
+        return in_utc(moment, _zone(_HOURS.get(zone, 0)))
     except ValueError:
         raise InvalidInput("row.time", "the creation date is none") from None
-    zone = row.get("TimeZone", "").strip().upper()
-    if moment.tzinfo is None:
-        if zone and zone not in _HOURS:
-            raise InvalidInput("row.time", "the time zone is unknown")
-        moment = moment.replace(tzinfo=_zone(_HOURS.get(zone, 0)))
-    return moment.astimezone(UTC)
 
 
 @cache

@@ -35,6 +35,8 @@ _STARTS = re.compile(rf"\s*(?:{_CODES})\s*,")
 _NEXT = re.compile(rf"/\s+(?=(?:{_CODES}),)")
 #: A group's status: 2 deletes what was sent before, 4 is a test.
 _NOT_MEANT = frozenset({"2", "4"})
+#: Characters of a record with all that continues it.
+RECORD_MAX = 256 * 1024
 _OPENING, _CLOSING = "010", "015"
 _FEE_TYPES = frozenset({"560", "561", "562", "563", "698"})
 
@@ -60,6 +62,29 @@ class _Record:
     line: int
     parts: list[str]
     physical: int = 1
+    size: int = 0
+    #: What lines without a code of their own add to the last part.
+    added: list[str] = field(default_factory=list)
+
+    def more(self, line: str, part: str | None) -> None:
+        """Go on by a continuation's `part`, or by a line that breaks the last one."""
+        self.size += len(line) + 1
+        if self.size > RECORD_MAX:
+            raise UnreadableFile("bai2.record", f"the record at line {self.line} has no end")
+        if part is None:
+            self.added.append(line)
+            return
+        self.whole()
+        self.parts.append(part)
+        self.physical += 1
+
+    def whole(self) -> _Record:
+        """With what was added put to its part."""
+        if self.added:
+            *before, last = [self.parts[-1], *self.added]
+            self.parts[-1] = "".join([*(piece.rstrip("/") for piece in before), last])
+            self.added = []
+        return self
 
 
 def _records(file: BinaryIO) -> Iterator[_Record]:
@@ -71,19 +96,18 @@ def _records(file: BinaryIO) -> Iterator[_Record]:
             if not _STARTS.match(piece):
                 if current is None:
                     raise UnreadableFile("bai2.no_header", "the first record is no file header")
-                current.parts[-1] = current.parts[-1].rstrip("/") + piece
+                current.more(piece, None)
             elif piece.startswith("88"):
                 if current is None:
                     raise UnreadableFile("bai2.no_header", "the first record is no file header")
-                current.parts.append(piece.partition(",")[2])
-                current.physical += 1
+                current.more(piece, piece.partition(",")[2])
             else:
                 if current is not None:
-                    yield current
+                    yield current.whole()
                 code, _, rest = piece.partition(",")
                 current = _Record(code.strip(), number, [rest])
     if current is not None:
-        yield current
+        yield current.whole()
 
 
 @dataclass

@@ -12,7 +12,7 @@ from pardna.money.model import MINOR_MAX
 def integer(text: str) -> int:
     """A signed whole number; raises ValueError for anything else, and beyond what an amount may be."""
     text = text.strip()
-    if not re.fullmatch(r"[+-]?\d{1,24}", text):
+    if not re.fullmatch(r"[+-]?[0-9]{1,24}", text):
         raise ValueError("not an integer")
     value = int(text)
     if abs(value) > MINOR_MAX:
@@ -29,19 +29,20 @@ def summaries(fields: list[str]) -> Iterator[tuple[str, int | None]]:
         if code:
             yield code, integer(amount) if amount else None
         at += 3
-        _, used = _funds(fields[at:])
+        _, used = _funds(fields, at)
         at += used
 
 
-def _funds(fields: list[str]) -> tuple[date | None, int]:
-    """The value date that a funds type gives, and how many fields it takes."""
-    kind = fields[0].strip().upper() if fields else ""
+def _funds(fields: list[str], at: int) -> tuple[date | None, int]:
+    """The value date that the funds type at a place gives, and how many fields it takes."""
+    kind = fields[at].strip().upper() if at < len(fields) else ""
+    after = fields[at + 1] if at + 1 < len(fields) else ""
     if kind == "V":
-        return day(fields[1]) if len(fields) > 1 else None, 3
+        return day(after) if after else None, 3
     if kind == "S":
         return None, 4
     if kind == "D":
-        pairs = integer(fields[1]) if len(fields) > 1 and fields[1] else 0
+        pairs = integer(after) if after else 0
         if not 0 <= pairs <= 100:
             raise ValueError("too many availabilities")
         return None, 2 + 2 * pairs
@@ -54,14 +55,13 @@ def detail(parts: list[str]) -> tuple[str, int, date | None, str, str, str]:
     Text begins after five fields and the funds type's own; from there commas belong to it, and so
     does all that continues it. A continuation before that point continues the fields.
     """
-    head, texts = parts[0], list[str]()
+    fields, texts = _split(parts[0]), list[str]()
     for part in parts[1:]:
-        if texts or _text_from(head) is not None:
+        if texts or _has_text(fields):
             texts.append(part)
         else:
-            head = f"{head.rstrip().removesuffix('/')},{part}"
-    fields = head.rstrip().removesuffix("/").split(",")
-    value_day, used = _funds(fields[2:])
+            fields += _split(part)
+    value_day, used = _funds(fields, 2)
     amount = integer(fields[1]) if len(fields) > 1 and fields[1].strip() else 0
     at = 2 + used
     bank, customer = ([*fields[at : at + 2], "", ""])[:2]
@@ -70,16 +70,19 @@ def detail(parts: list[str]) -> tuple[str, int, date | None, str, str, str]:
     return fields[0].strip(), amount, value_day, bank, customer, text
 
 
-def _text_from(head: str) -> int | None:
-    """Where text begins among the fields, or None when they end before it."""
-    fields = head.rstrip().removesuffix("/").split(",")
-    _, used = _funds(fields[2:])
-    return 4 + used if len(fields) > 4 + used else None
+def _split(part: str) -> list[str]:
+    return part.rstrip().removesuffix("/").split(",")
+
+
+def _has_text(fields: list[str]) -> bool:
+    """Whether the text of a movement has begun among these fields."""
+    _, used = _funds(fields, 2)
+    return len(fields) > 4 + used
 
 
 def direction(code: str) -> int:
     """+1 for credits, -1 for debits, 0 for what is neither."""
-    if not re.fullmatch(r"\d{3}", code):
+    if not re.fullmatch(r"[0-9]{3}", code):
         return 0
     number = int(code)
     if 100 <= number < 400 or 930 <= number < 960:

@@ -28,6 +28,7 @@ from pardna.formats.camt_entries import (
     Entry,
     Texts,
     day,
+    details_before,
     entry,
     joined,
     members,
@@ -56,7 +57,13 @@ _ROOTS = {
     "BkToCstmrDbtCdtNtfctnV01": "camt.054",
 }
 _REPORTS = frozenset({"Stmt", "Rpt", "Ntfctn"})
-_NAMES = _REPORTS | {"Ntry"} | _ROOTS.keys()
+_NAMES = _REPORTS | {"Ntry", "TxDtls"} | _ROOTS.keys()
+#: Details of an entry that are held as elements, and all that it may have.
+DETAILS_HELD, DETAILS_MAX = 50, 250_000
+#: What a statement has besides its entries: account, balances, a summary.
+HEADERS_MAX = 10_000
+#: Entries that may wait to learn their currency.
+WAITING_MAX = 50_000
 _VERSION = re.compile(r"camt\.05[234]\.\d{3}\.\d{2}")
 #: Booked opening, else the previous closing, else what was available; likewise for the closing.
 _OPENING = ("OPBD", "PRCD", "OPAV")
@@ -86,12 +93,13 @@ class _Reader:
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
         self.name = ""
+        self.meter = xml.Meter()
 
     def items(self, file: BinaryIO) -> Iterator[Item]:
         """Everything it says, each statement after its entries."""
         report: _Report | None = None
         reports = 0
-        for event, element in xml.stream(file, _NAMES):
+        for event, element in xml.stream(file, _NAMES, self.meter):
             kind = local(element)
             if event == "start":
                 if kind in _ROOTS:
@@ -99,12 +107,17 @@ class _Reader:
                 elif kind in _REPORTS:
                     reports += 1
                     report = _Report(self.origin, f"statement {reports}")
+            elif kind == "TxDtls" and report is not None:
+                if report.detail(element):
+                    self.meter.released()
             elif kind == "Ntry" and report is not None:
                 yield from report.entry(element)
                 release(element)
+                self.meter.released()
             elif kind in _REPORTS and report is not None:
                 yield from report.end(element)
                 release(element)
+                self.meter.released()
                 report = None
         if not self.name:
             raise UnreadableFile("camt.no_report", "there is no account report in this XML")
@@ -136,15 +149,38 @@ class _Report:
     currency: str = ""
     fallback: datetime | None = None
     known: bool = False
+    details: list[Texts] = field(default_factory=list)
+    details_count: int = 0
+
+    def detail(self, element: Any) -> bool:
+        """Take down the details of an entry that has many, and say whether that was done."""
+        self.details_count += 1
+        if self.details_count > DETAILS_MAX:
+            where = f"{self.position} entry {self.count + 1}"
+            raise UnreadableFile("camt.details", f"{where} has more than {DETAILS_MAX} details")
+        taken = details_before(element) if self.details_count % DETAILS_HELD == 0 else []
+        self.details += taken
+        return bool(taken)
 
     def entry(self, element: Any) -> Iterator[Item]:
         """Take down one Ntry, and hand it out once it is known whose it is."""
         self.count += 1
-        self.waiting.append(entry(element, f"{self.position} entry {self.count}"))
+        position = f"{self.position} entry {self.count}"
+        self.waiting.append(entry(element, position, self.details))
+        self.details, self.details_count = [], 0
+        if self.count % BUFFERED == 0:
+            self._limit(element.getparent())
         if not self.known and len(self.waiting) >= BUFFERED:
             self._know(element.getparent())
         if self.known and self.currency:
             yield from self._flush()
+
+    def _limit(self, element: Any) -> None:
+        """Refuse what would not fit into memory."""
+        if len(element) > HEADERS_MAX:
+            raise UnreadableFile("camt.headers", f"{self.position} is mostly not entries")
+        if len(self.waiting) > WAITING_MAX:
+            raise UnreadableFile("camt.no_currency", f"{self.position} never names its currency")
 
     def _know(self, element: Any) -> None:
         """Account, currency and the date for entries without one, from what stands there so far."""
@@ -161,6 +197,7 @@ class _Report:
 
     def end(self, element: Any) -> Iterator[Item]:
         """What is left of the entries, and the statement."""
+        self._limit(element)
         if not (self.known and self.currency):
             self._know(element)
         balances = _balances(element)

@@ -11,8 +11,10 @@ from datetime import UTC, date, datetime, time
 from functools import lru_cache
 from typing import Any
 
-from pardna.formats.camt_shapes import DetailShape, taken
+from pardna.formats.camt_shapes import DetailShape, taken, taken_detail
+from pardna.formats.instants import from_iso
 from pardna.formats.text import clean, found_in, given
+from pardna.formats.xml import children, text
 from pardna.money.model import minor_from_text
 from pardna.transactions.model import Reference, Strength
 
@@ -55,8 +57,25 @@ class Entry:
     pending: bool = False
 
 
-def entry(element: Any, position: str) -> Entry:
-    """Take down one Ntry."""
+def details_before(element: Any) -> list[Texts]:
+    """Take down the TxDtls that stand before one in its entry, and forget their elements.
+
+    Nothing is taken as long as it is not known which way the entry goes.
+    """
+    of = next(element.iterancestors("{*}Ntry"), None)
+    indicator = text(of, "CdtDbtInd")
+    found = []
+    for group in children(of, "NtryDtls") if indicator else ():
+        for one in children(group, "TxDtls"):
+            if one is element:  # what follows may be here already, and not whole
+                return found
+            found.append(_detail(*taken_detail(one), indicator != "DBIT"))
+            group.remove(one)
+    return found
+
+
+def entry(element: Any, position: str, taken_before: list[Texts]) -> Entry:
+    """Take down one Ntry, of which some details may have been taken before."""
     shape, texts = taken(element)
     credit = texts[shape.indicator].strip() != "DBIT"
     booked, value = shape.booked, shape.value
@@ -74,7 +93,7 @@ def entry(element: Any, position: str) -> Entry:
             description=clean(description) if description else "",
             fee=code in _FEE_FAMILIES,
         ),
-        details=[_detail(d, texts, credit) for d in shape.details],
+        details=[*taken_before, *[_detail(d, texts, credit) for d in shape.details]],
         pending=_first(texts, shape.status) in _NOT_BOOKED,
     )
 
@@ -175,12 +194,10 @@ def moment(value: str) -> datetime | None:
         return None
     try:
         if len(value) >= 19 and "T" in value:
-            found = datetime.fromisoformat(value)
-        else:
-            found = datetime.combine(date.fromisoformat(value[:10]), time())
+            return from_iso(value)
+        return midnight(date.fromisoformat(value[:10]))
     except ValueError:
         return None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def midnight(of: date | None) -> datetime | None:

@@ -19,6 +19,7 @@ from pardna.runtime.errors import UnreadableFile
 #: What stands nowhere has the place of the empty text that comes last.
 NOWHERE = -1
 _SHAPES: dict[tuple[str, ...], Shape] = {}
+_DETAILS: dict[tuple[str, ...], DetailShape] = {}
 #: Who invents more than so many kinds of entries gets no cache for them.
 _SHAPES_MAX = 2_000
 _TAGS_MAX = 400
@@ -72,18 +73,35 @@ class Shape:
 
 def taken(element: Any) -> tuple[Shape, list[str]]:
     """The shape of an Ntry, and its texts, unescaped and not yet stripped; the last one is empty."""
-    written = etree.tostring(element, encoding="unicode", with_tail=False)
-    # Within texts and attributes both signs are written as entities, so each is a tag's.
-    parts = written.replace(">", "<").split("<")
-    tags, texts = tuple(parts[1::2]), parts[2::2]
-    if "&" in written:
-        texts = [unescape(text) if "&" in text else text for text in texts]
+    tags, texts = _written(element)
     shape = _SHAPES.get(tags)
     if shape is None:
         shape = _shape_of(tags)
         if len(_SHAPES) < _SHAPES_MAX and len(tags) <= _TAGS_MAX:
             _SHAPES[tags] = shape
     return shape, texts
+
+
+def taken_detail(element: Any) -> tuple[DetailShape, list[str]]:
+    """The same of one TxDtls."""
+    tags, texts = _written(element)
+    shape = _DETAILS.get(tags)
+    if shape is None:
+        shape = _detail_of(_tree(tags))
+        if len(_DETAILS) < _SHAPES_MAX and len(tags) <= _TAGS_MAX:
+            _DETAILS[tags] = shape
+    return shape, texts
+
+
+def _written(element: Any) -> tuple[tuple[str, ...], list[str]]:
+    """Tags and texts of an element."""
+    written = etree.tostring(element, encoding="unicode", with_tail=False)
+    # Within texts and attributes both signs are written as entities, so each is a tag's.
+    parts = written.replace(">", "<").split("<")
+    tags, texts = tuple(parts[1::2]), parts[2::2]
+    if "&" in written:
+        texts = [unescape(text) if "&" in text else text for text in texts]
+    return tags, texts
 
 
 @dataclass(slots=True)

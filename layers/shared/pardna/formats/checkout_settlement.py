@@ -10,10 +10,11 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import BinaryIO
 
 from pardna.formats.checkout import identity
+from pardna.formats.instants import from_iso
 from pardna.formats.items import Item, collect
 from pardna.formats.model import Origin, Parsed, Problem, Severity
 from pardna.formats.psp import STRONG, WEAK, currency_of, day, exact, guarded, identifier, movement
@@ -106,7 +107,6 @@ def _payout(row: Row, origin: Origin, position: str) -> Iterator[Item]:
 
 def _moment(text: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text.strip())
+        return from_iso(text)
     except ValueError:
         raise InvalidInput("row.time", "a date is none") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)

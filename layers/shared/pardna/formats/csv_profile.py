@@ -9,7 +9,8 @@ from operator import itemgetter
 from typing import BinaryIO
 
 from pardna.formats.items import Item, collect
-from pardna.formats.mapped import Cell, Mapper, stray
+from pardna.formats.mapped import Mapper, stray
+from pardna.formats.mapped_amounts import Cell
 from pardna.formats.model import Origin, Parsed, Problem, Severity
 from pardna.formats.profile import Column, Marked, Profile, Span
 from pardna.formats.text_lines import LINE_MAX, text_of
@@ -39,7 +40,7 @@ def stream(file: BinaryIO, origin: Origin, profile: Profile) -> Iterator[Item]:
     for line, cells in _rows(file, profile):
         marked = _marked(profile, cells) if profile.marked else None
         if marked is not None:
-            mapper.state(marked, _cell(cells, indexes))
+            mapper.totals.state(marked, _cell(cells, indexes))
             ended = ended or marked.footer
             continue
         if not headed:
@@ -58,7 +59,7 @@ def stream(file: BinaryIO, origin: Origin, profile: Profile) -> Iterator[Item]:
         if width and len(cells) != width and not _only_trailing(cells, width):
             reason = f"it has {len(cells)} cells where the headings have {width}"
             yield Problem("row.cells", f"line {line}", reason)
-            mapper.rows += 1
+            mapper.totals.rows += 1
             continue
         try:
             cell = cells_of(cells) if cells_of is not None else _cell(cells, indexes)
@@ -70,7 +71,7 @@ def stream(file: BinaryIO, origin: Origin, profile: Profile) -> Iterator[Item]:
     if not headed:
         wanted = ", ".join(sorted(c for c in profile.columns() if isinstance(c, str)))
         raise UnreadableFile("csv.columns", f"no line of headings has {wanted}"[:400])
-    yield from mapper.end()
+    yield from mapper.totals.end()
 
 
 def _rows(file: BinaryIO, profile: Profile) -> Iterator[tuple[int, list[str]]]:

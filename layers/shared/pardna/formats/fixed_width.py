@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from pardna.formats.items import Item, collect
-from pardna.formats.mapped import Cell, Mapper, stray
+from pardna.formats.mapped import Mapper, stray
+from pardna.formats.mapped_amounts import Cell
 from pardna.formats.model import Origin, Parsed, Problem
 from pardna.formats.profile import Column, Marked, Profile, Span
 from pardna.formats.text_lines import numbered_lines
@@ -27,25 +28,35 @@ def stream(file: BinaryIO, origin: Origin, profile: Profile) -> Iterator[Item]:
     """
     mapper = Mapper(profile, origin)
     ended = False
-    needed = max((c.start for c in profile.columns() if isinstance(c, Span)), default=1)
+    needed = _needed(profile)
     for number, line in numbered_lines(file, profile.encoding):
         if number <= profile.skip_lines or not line.strip():
             continue
         cell = _cell(line)
         marked = next((m for m in profile.marked if _is(m, line)), None)
         if marked is not None:
-            mapper.state(marked, cell)
+            mapper.totals.state(marked, cell)
             ended = ended or marked.footer
         elif ended or (profile.detail is not None and not _is(profile.detail, line)):
             yield stray(ended, f"line {number}")
         elif len(line) < needed:
-            mapper.rows += 1
+            mapper.totals.rows += 1
             yield Problem("row.short", f"line {number}", "the line ends before its last field")
         else:
             said = mapper.row(cell, f"line {number}")
             if said is not None:
                 yield said
-    yield from mapper.end()
+    yield from mapper.totals.end()
+
+
+def _needed(profile: Profile) -> int:
+    """How long a row is at least: all fields begin, and those of amounts are whole.
+
+    The end of a text may have been blank; the end of a number is money.
+    """
+    starts = [c.start for c in profile.columns() if isinstance(c, Span)]
+    ends = [c.start + c.length - 1 for c in profile.amounts.written() if isinstance(c, Span)]
+    return max((*starts, *ends), default=1)
 
 
 def _cell(line: str) -> Cell:

@@ -55,6 +55,8 @@ _BANK, _FEE, _TRANSFER = Side.BANK, Kind.FEE, Kind.TRANSFER
 _STRONG, _WEAK = Strength.STRONG, Strength.WEAK
 #: Fields that are held of a statement before its entries are handed out.
 _BLOCK_MAX = 10_000
+#: Entries that may wait to learn their currency.
+_WAITING_MAX = 100_000
 _FEE_TYPES = frozenset({"NCHG", "FCHG", "NCOM", "FCOM", "SCHG"})
 
 
@@ -126,9 +128,11 @@ def _blocks(file: BinaryIO) -> Iterator[tuple[list[_Field], bool]]:
         if tag == "20" and begun:
             yield current, True
             current, begun = [], False
-        elif tag == "61" and len(current) >= _BLOCK_MAX:
+        elif tag != "86" and len(current) >= _BLOCK_MAX:
             yield current, False
             current = []
+        elif len(current) >= 2 * _BLOCK_MAX:
+            raise UnreadableFile("mt940.fields", f"line {number}: details without end")
         begun = begun or tag != "20"
         current.append((tag, value, number))
     if current:
@@ -181,7 +185,8 @@ class _Reader:
                 self.entries.append(_Entry(value, line))
             elif tag == "86" and after_entry:
                 entry = self.entries[-1]
-                entry.details = f"{entry.details}\n{value}" if entry.details else value
+                if len(entry.details) < _FIELD_MAX:
+                    entry.details = f"{entry.details}\n{value}" if entry.details else value
             after_entry = tag == "61" or (tag == "86" and after_entry)
             self.first.setdefault(tag[:2], value)
             self.last[tag[:2]] = value
@@ -201,6 +206,8 @@ class _Reader:
             yield from self._transactions()
             problems, self.problems = self.problems, []
             yield from problems
+        elif len(self.entries) + len(self.problems) > _WAITING_MAX:
+            raise UnreadableFile("mt940.no_currency", f"{self.position} never names its currency")
 
     def _know(self, balance: re.Match[str] | None) -> None:
         self.currency = self._currency(balance)

@@ -37,6 +37,8 @@ from pardna.transactions.model import Counterparty, Kind, Side, Strength, Transa
 FORMAT = "NACHA"
 CURRENCY = "USD"
 _LENGTH = 94
+#: The sequence number of an addenda record has four digits.
+ADDENDA_MAX = 9_999
 _HEADER = re.compile(r"101[ \d]")
 _CREDITS = frozenset("1234")  # second digit of an ordinary transaction code
 
@@ -196,6 +198,8 @@ class _Reader:
             yield Problem("nacha.order", f"line {line}", "an addenda record without its entry")
         else:
             batch.entry.addenda.append(record)
+            if len(batch.entry.addenda) > ADDENDA_MAX:
+                raise UnreadableFile("nacha.addenda_count", f"line {line}: addenda without end")
 
     def _finish_entry(self) -> Iterator[Item]:
         batch = self._current()
@@ -212,9 +216,9 @@ class _Reader:
         record = entry.record
         amount_text = record[27:39] if batch.sec == ADV else record[29:39]
         routing = record[3:11].strip()
-        if routing.isdigit():
+        if routing.isascii() and routing.isdigit():
             batch.totals.hash += int(routing)
-        if not re.fullmatch(r"\d{10,12}", amount_text):
+        if not re.fullmatch(r"[0-9]{10,12}", amount_text):
             yield Problem("nacha.amount", position, "the amount is not digits", "amount")
             return
         credit = _is_credit(record[1:3], batch.sec)
@@ -373,7 +377,7 @@ def _compare(
 
 def _is_credit(code: str, sec: str) -> bool | None:
     """Whether a transaction code is a credit; None for one that does not exist."""
-    if not code.isdigit():
+    if not (code.isascii() and code.isdigit()):
         return None
     if sec == ADV and code[0] == "8":
         return int(code[1]) % 2 == 1 if code[1] in "12345678" else None

@@ -39,14 +39,14 @@ def entry_problems(
     if sec == ADV:
         return
     trace = record[79:94]
-    if not re.fullmatch(r"[ \d]{14}\d", trace):
+    if not re.fullmatch(r"[ 0-9]{14}[0-9]", trace):
         yield Problem("nacha.trace", position, "the trace number is not digits", "trace")
     returned = any(a[1:3] in (RETURN, CHANGE) for a in addenda)
     if not returned and last_trace and trace <= last_trace and sec != "IAT":
         reason = "trace numbers do not rise within the batch"
         yield Problem("nacha.trace_order", position, reason, "trace")
     digits = record[3:11]
-    if digits.isdigit() and record[11].isdigit():
+    if digits.isascii() and digits.isdigit() and record[11] in "0123456789":
         weighted = sum(w * int(d) for w, d in zip((3, 7, 1, 3, 7, 1, 3, 7), digits, strict=True))
         if (10 - weighted % 10) % 10 != int(record[11]):
             reason = "the receiving bank's check digit is wrong"

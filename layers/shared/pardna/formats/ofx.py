@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone
 
 from pardna.formats.encoding import decode
+from pardna.formats.instants import in_utc
 from pardna.formats.items import Item, collect
 from pardna.formats.model import Origin, Parsed, Problem, Severity, Statement
 from pardna.formats.text import EntryIds, clean, found_in, given, references, sorted_references
@@ -27,9 +28,9 @@ from pardna.transactions.model import Counterparty, Kind, Side, Strength, Transa
 BYTES_MAX = 64 * 1024 * 1024
 _TOKEN = re.compile(
     r"<(?P<close>/?)(?P<name>[A-Za-z][\w.-]*)(?:\s[^<>]*?)?(?P<empty>/?)>"
-    r"(?:(?:\s*<!\[CDATA\[(?P<cdata>.*?)\]\]>)|(?P<text>[^<]*))",
-    re.DOTALL,
+    r"(?P<text>[^<]*)"
 )
+_CDATA, _CDATA_END = "<![CDATA[", "]]>"
 #: Elements whose ends and places matter; all others are leaves, or wrappers without meaning here.
 _STATEMENTS = frozenset({"STMTRS", "CCSTMTRS", "INVSTMTRS"})
 _ACCOUNTS = frozenset({"BANKACCTFROM", "CCACCTFROM", "INVACCTFROM"})
@@ -258,11 +259,16 @@ def _row_leaf(name: str, value: str, inside: str, row: dict[str, str]) -> None:
 
 def _tokens(text: str) -> Iterator[tuple[str, str, bool]]:
     """(name in capitals, value, whether it is an end)."""
-    for match in _TOKEN.finditer(text):
-        if match["cdata"] is not None:
-            value = match["cdata"].strip()
-        else:
-            value = html.unescape(match["text"] or "").replace("\xa0", " ").strip()
+    at = 0
+    while (match := _TOKEN.search(text, at)) is not None:
+        at = match.end()
+        value = html.unescape(match["text"]).replace("\xa0", " ").strip()
+        if not value and text.startswith(_CDATA, at):
+            end = text.find(_CDATA_END, at)
+            if end < 0:
+                raise UnreadableFile("ofx.cdata", "a text begins that has no end")
+            value = text[at + len(_CDATA) : end].strip()
+            at = end + len(_CDATA_END)
         name, closing = match["name"].upper(), bool(match["close"])
         yield name, "" if closing else value, closing
         if match["empty"] and not closing and name in _AGGREGATES:
@@ -303,7 +309,7 @@ def _moment(text: str) -> datetime | None:
         if not hour:
             # A date alone keeps its day; an offset would move it to the day before or after.
             return moment
-        return moment.replace(tzinfo=timezone(timedelta(minutes=minutes))).astimezone(UTC)
+        return in_utc(moment.replace(tzinfo=timezone(timedelta(minutes=minutes))))
     except ValueError:
         return None
 

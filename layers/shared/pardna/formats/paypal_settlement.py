@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import BinaryIO
 
+from pardna.formats.instants import from_iso
 from pardna.formats.items import Item, collect
 from pardna.formats.model import Origin, Parsed, Problem, Severity
 from pardna.formats.psp import (
@@ -193,12 +193,11 @@ def _moment(row: dict[str, str]) -> datetime:
     for name in ("Transaction Completion Date", "Transaction Initiation Date"):
         text = row.get(name, "").strip()
         if text:
-            plain = re.sub(r"\s+([+-]\d{4})$", r"\1", text.replace("/", "-"))
+            day, _, rest = text.replace("/", "-").partition(" ")
             try:
-                moment = datetime.fromisoformat(plain)
+                return from_iso(f"{day} {rest.replace(' ', '')}")
             except ValueError:
                 raise InvalidInput("row.time", "a date is none") from None
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     raise InvalidInput("row.time", "it has no date")
 
 

@@ -57,6 +57,11 @@ class Amounts(_Part):
     thousands_mark: Literal["", ",", ".", " ", "'", "’"] = ","
     minor_units: bool = False
 
+    def written(self) -> list[Column]:
+        """The columns that hold numbers."""
+        every = (self.amount, self.debit, self.credit, self.fee, self.net, self.balance)
+        return [c for c in every if c is not None]
+
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         split = self.debit is not None and self.credit is not None
@@ -195,7 +200,7 @@ class Profile(_Part):
         """All columns that it reads."""
         a, d = self.amounts, self.dates
         single = (
-            *(a.amount, a.debit, a.credit, a.direction, a.fee, a.net, a.balance),
+            *(*a.written(), a.direction),
             *(d.occurred, d.time, d.value),
             *(self.account_column, self.currency_column, self.name_column),
             *(self.counterparty_account_column, self.batch_column, self.kinds.column),

@@ -6,10 +6,12 @@ payout negative. `gross - fee = net`; what a record does not tell stays unknown.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
+from pardna.formats.instants import from_iso
 from pardna.formats.items import Item
 from pardna.formats.model import Origin, Problem
 from pardna.formats.text import clean, references, sorted_references
@@ -18,6 +20,7 @@ from pardna.runtime.errors import InvalidInput
 from pardna.transactions.model import Counterparty, Kind, Side, Strength, Transaction
 
 Json = Mapping[str, Any]
+_WHOLE = re.compile(r"([+-]?[0-9]{1,30})(?:\.0*)?")
 STRONG, WEAK = Strength.STRONG, Strength.WEAK
 Named = tuple[str, str | None, Strength]
 
@@ -113,10 +116,8 @@ def whole(value: Any) -> int:
     """An integer amount; a decimal text of a whole number too. Never a float."""
     if type(value) is int:
         return value
-    if isinstance(value, str) and value.strip().lstrip("+-").replace(".", "", 1).isdigit():
-        units, _, part = value.strip().partition(".")
-        if not part.strip("0"):
-            return int(units)
+    if isinstance(value, str) and (written := _WHOLE.fullmatch(value.strip())):
+        return int(written[1])
     raise InvalidInput("row.amount", "an amount is not whole minor units")
 
 
@@ -166,10 +167,9 @@ def instant(value: Any) -> datetime:
     if not isinstance(value, str):
         raise InvalidInput("row.time", "it has no time")
     try:
-        moment = datetime.fromisoformat(value.strip())
+        return from_iso(value)
     except ValueError:
         raise InvalidInput("row.time", "a time is none") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def day(value: Any) -> date | None:

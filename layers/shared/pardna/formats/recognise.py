@@ -1,7 +1,8 @@
 """How formats give themselves away: the marks of each, asked in an order that leaves no doubt.
 
-Every function gets the beginning of a file (JSON: the whole document) and names a format family of
-`pardna.formats.registry.READERS`, or nothing.
+Every function gets the beginning of a file, its lines ended by line feeds (JSON: the whole document),
+and names a format family of `pardna.formats.registry.READERS`, or nothing. No pattern may look at a
+run of blanks more than once: a file of nothing else would keep it busy for minutes.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ _ACCOUNT_REPORT = re.compile(
     r"<(?:[\w.-]+:)?BkToCstmr(?:Stmt|AcctRpt|DbtCdtNtfctn)(?:V\d\d)?[\s/>]"
 )
 _STATUS_REPORT = re.compile(r"<(?:[\w.-]+:)?CstmrPmtStsRpt[\s/>]")
-_OFX = re.compile(r"<\?OFX\b|<OFX\s*>|^\s*OFXHEADER\s*:", re.IGNORECASE | re.MULTILINE)
-_SWIFT = re.compile(r"(?:^|[\r\n{]|4:)\s*:(?:20|25|60F|61):")
+_OFX = re.compile(r"<\?OFX\b|<OFX\s*>|^[ \t]*OFXHEADER\s*:", re.IGNORECASE | re.MULTILINE)
+_SWIFT = re.compile(r"(?:^|[\n{]|4:)[ \t]*:(?:20|25|60F|61):")
 _SWIFT_BLOCKS = ("{1:", "{2:", "{4:")
 _BAI2 = re.compile(r"01\s*,[^\n]*(?:/|\n\s*02\s*,)")
 _NACHA = re.compile(r"101.{20}\d{6}[^\n]{5}094")

@@ -10,7 +10,7 @@ import importlib
 from typing import cast
 
 from pardna.formats import json_text
-from pardna.formats.encoding import decode
+from pardna.formats.encoding import decode, lines
 from pardna.formats.model import Origin, Parsed
 from pardna.formats.recognise import is_archive, json_kind, text_kind, xml_kind
 from pardna.runtime.errors import UnreadableFile
@@ -51,7 +51,7 @@ def detect(data: bytes) -> str:
         raise UnreadableFile("format.empty", "the file is empty")
     if is_archive(data[:4]):
         raise UnreadableFile("format.archive", "an archive, of which each file is to be read")
-    head = decode(_whole_characters(data[:_HEAD_BYTES])).lstrip()
+    head = "\n".join(lines(decode(_whole_characters(data[:_HEAD_BYTES])).lstrip()))
     kind, unknown = _kind(head, data)
     if kind not in READERS:
         raise UnreadableFile(f"format.{unknown}", _UNKNOWN[unknown])

@@ -26,7 +26,9 @@ def rows(
     """
     text = text_of(file)
     try:
-        first = text.readline(LINE_MAX).removeprefix("\ufeff")
+        first, above = text.readline(LINE_MAX).removeprefix("\ufeff"), 0
+        while first and not first.strip():
+            first, above = text.readline(LINE_MAX), above + 1
         delimiter = max(",;\t", key=first.count)
         reader = csv.reader(_lines(first, text), delimiter=delimiter, strict=True)
         names = [name.strip() for name in next(reader, [])]
@@ -39,7 +41,7 @@ def rows(
         for cells in reader:
             if not any(cells):
                 continue
-            position = f"line {reader.line_num}"
+            position = f"line {reader.line_num + above}"
             if len(cells) != len(names):
                 reason = f"it has {len(cells)} cells where the headings have {len(names)}"
                 yield Problem("row.cells", position, reason)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import lru_cache
 from typing import BinaryIO
 
+from pardna.formats.instants import from_iso
 from pardna.formats.items import Item, collect
 from pardna.formats.model import Origin, Parsed, Problem
 from pardna.formats.psp import ROW_ERRORS, problem_of
@@ -105,10 +106,9 @@ def _moment(row: Mapping[str, str], name: str) -> datetime:
 @lru_cache(maxsize=8192)
 def _instant(text: str) -> datetime | None:
     try:
-        read_as = datetime.fromisoformat(text.strip())
+        return from_iso(text)
     except ValueError:
         return None
-    return (read_as if read_as.tzinfo else read_as.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def _day(row: Mapping[str, str], name: str) -> date | None:

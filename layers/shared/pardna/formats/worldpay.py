@@ -81,7 +81,7 @@ def _journal(
         raise InvalidInput("worldpay.amount", "no amount is given")
     currency = currency_of(amount.get("currencyCode"))
     value, exponent = amount.get("value") or "", amount.get("exponent") or ""
-    if not (value.isdigit() and exponent.isdigit() and int(exponent) <= 6):
+    if not (re.fullmatch(r"[0-9]{1,20}", value) and re.fullmatch(r"[0-6]", exponent)):
         raise InvalidInput("worldpay.amount", "the amount is not digits")
     references = [r.get("reference") or "" for r in children(journal, "journalReference")]
     reference = next((r for r in references if r), "")

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from lxml import etree
 
 from pardna.runtime.errors import TooLarge, UnreadableFile
 
 BYTES_MAX = 256 * 1024 * 1024
+#: Tags that may be in memory at once: of a document that is kept whole, or between two elements
+#: that are released. A process of 256 MB holds a tree of so many.
+TAGS_MAX = 500_000
 
 
 def local(element: Any) -> str:
@@ -56,17 +59,57 @@ def text(element: Any, *paths: str) -> str:
     return ""
 
 
-def stream(data: bytes | BinaryIO, names: frozenset[str]) -> Iterator[tuple[str, Any]]:
+class Meter:
+    """Counts the tags that came since elements were last released; see `TAGS_MAX`."""
+
+    def __init__(self) -> None:
+        self._tags = 0
+
+    def add(self, tags: int) -> None:
+        """So many more; raises UnreadableFile when they are too many."""
+        self._tags += tags
+        if self._tags > TAGS_MAX:
+            raise UnreadableFile("xml.too_many", f"more than {TAGS_MAX} tags belong together")
+
+    def released(self) -> None:
+        """What was read has been forgotten."""
+        self._tags = 0
+
+
+class _Metered:
+    """A file that is not read further than memory should hold."""
+
+    def __init__(self, file: BinaryIO, meter: Meter) -> None:
+        self.file = file
+        self.meter = meter
+        self.begun = False
+
+    def read(self, size: int) -> bytes:
+        """The next bytes; blanks before the declaration, which a parser would refuse, left out."""
+        chunk = self.file.read(size)
+        while chunk and not self.begun:
+            chunk = chunk.lstrip(b" \t\r\n")
+            self.begun = bool(chunk)
+            chunk = chunk or self.file.read(size)
+        self.meter.add(chunk.count(b"<"))
+        return chunk
+
+
+def stream(
+    data: bytes | BinaryIO, names: frozenset[str], meter: Meter | None = None
+) -> Iterator[tuple[str, Any]]:
     """(``start`` | ``end``, element) for the elements of `names`, in any namespace or none.
 
-    The caller clears what it has read (`release`), and then a file of any size fits. Raises
-    UnreadableFile for anything that is not well-formed, carries a DTD, or nests or expands beyond
-    what a payment file does, and TooLarge for bytes beyond `BYTES_MAX`.
+    A caller that clears what it has read (`release`) tells the `meter`, and then a file of any size
+    fits. Raises UnreadableFile for anything that is not well-formed, carries a DTD, or nests or
+    expands beyond what a payment file does, and TooLarge for bytes beyond `BYTES_MAX`.
     """
     if isinstance(data, bytes) and len(data) > BYTES_MAX:
         raise TooLarge("xml.too_large", f"an XML file has at most {BYTES_MAX} bytes")
+    file = io.BytesIO(data) if isinstance(data, bytes) else data
+    metered = _Metered(file, meter or Meter())
     events = etree.iterparse(
-        io.BytesIO(data) if isinstance(data, bytes) else data,
+        cast(BinaryIO, metered),
         events=("start", "end"),
         # Other elements are built but not handed out: that is done in C.
         tag=sorted(f"{{*}}{name}" for name in names),
