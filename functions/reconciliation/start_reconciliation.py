@@ -1,7 +1,4 @@
-"""POST /tenants/{tenant_id}/reconciliations, and the daily schedule: start runs.
-
-The schedule also starts the machines of decisions whose request died before it had started them.
-"""
+"""POST /tenants/{tenant_id}/reconciliations, and the daily schedule: start runs."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pardna.identity.wiring import access
 from pardna.matching.starting import RunRequest
-from pardna.matching.wiring import second_person, start_runs, tenant_ids
+from pardna.matching.wiring import start_runs, tenant_ids
 from pardna.runtime.http import Request, Response, api, respond
 from pardna.runtime.observability import correlation_id, logger, observed
 
@@ -40,9 +37,8 @@ def by_request(request: Request) -> Response:
 @observed
 def by_schedule(event: dict[str, Any], context: Any) -> dict[str, Any]:
     started = start_runs().start_all(tenant_ids(), correlation_id(event, context))
-    waiting = second_person().start_waiting(tenant_ids())
-    logger.info("Runs started", started_count=started, decisions_waiting_count=waiting)
-    return {"started_count": started, "decisions_waiting_count": waiting}
+    logger.info("Runs started", started_count=started)
+    return {"started_count": started}
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

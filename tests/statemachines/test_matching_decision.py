@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
 import pytest
 
-from functions.approvals import decide_approval, list_approvals
+from functions.approvals import decide_approval, list_approvals, sweep_approvals
 from functions.matching import list_rules, save_rules, update_break
+from pardna.matching import wiring
 from pardna.matching.model import Pair
+from pardna.matching.stepfunctions_decisions import DecisionsOnStepFunctions
 from pardna.matching.wiring import break_book, match_state
 from tests.support.deployed import deployed, join
 from tests.support.handlers import Context, a_request
@@ -118,3 +121,77 @@ def test_a_write_off_happens_once_although_carrying_out_fails_first(machines: Ma
     assert found is not None
     assert (found.status, found.resolution, found.resolved_by) == ("resolved", "written_off", "ann")
     assert list(match_state().open_legs(HERE, Pair.INTERNAL_PSP, "JMD")) == []
+
+
+def a_resolution(number: int, amount: int = 500) -> str:
+    """A break that somebody wants written off; the decision that waits."""
+    [ours] = legs(contribution(number, amount, tenant_id=HERE), pair=Pair.INTERNAL_PSP)
+    match_state().record([ours])
+    one = a_break(ours)
+    break_book().put(one)
+    body = {
+        "action": "resolve", "resolution": "written_off", "reason_code": "uncollectable",
+        "note": "Left the country.",
+    }  # fmt: skip
+    answer = ask(update_break, body, key=f"k{number}", break_id=one.break_id)
+    return str(answer["decision_id"])
+
+
+def sweep(monkeypatch: pytest.MonkeyPatch, hours: float = 0) -> int:
+    """The schedule, so many hours from now; how many machines it started."""
+    later = datetime.now(UTC) + timedelta(hours=hours)
+    monkeypatch.setattr(wiring, "utc_now", lambda: later)
+    wiring.go_on.cache_clear()
+    return int(sweep_approvals.handler({}, Context())["started_count"])
+
+
+def executions(machines: Machines) -> dict[str, str]:
+    found = machines.client.list_executions(stateMachineArn=machines.arns["matching_decision"])
+    return {one["name"]: one["status"] for one in found["executions"]}
+
+
+def test_a_machine_that_gave_up_is_followed_by_one_that_hears_the_decision(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Carrying out fails beyond every attempt: after an hour the sweep starts another, once."""
+
+    def silent(_event: dict[str, Any], _context: Any) -> Any:
+        raise RuntimeError("the match table does not answer")
+
+    machines.handlers["CarryOutDecision"] = silent
+    decision_id = a_resolution(1)
+    ended = decide(machines, decision_id, "approve")
+    assert ended["status"] == "FAILED"
+    assert [sweep(monkeypatch), sweep(monkeypatch, 0.9)] == [0, 0], "it has only just given up"
+
+    del machines.handlers["CarryOutDecision"]
+    assert sweep(monkeypatch, 1.1) == 1
+    execution = ended["executionArn"].rpartition(":")[0]
+    assert machines.wait(f"{execution}:{decision_id}-001")["status"] == "SUCCEEDED"
+    assert sweep(monkeypatch, 30) == 0, "it waits no more"
+    assert executions(machines) == {decision_id: "FAILED", f"{decision_id}-001": "SUCCEEDED"}
+    [one] = list(break_book().listed(HERE, "resolved"))
+    assert (one.resolution, one.resolved_by) == ("written_off", "ann")
+    assert machines.calls["RequestApproval"] == 2, "asked twice, decided once"
+    assert asked() is None
+
+
+def test_a_request_that_died_before_its_machine_is_started_by_the_sweep(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        """The process is gone."""
+
+    def killed(*_: Any) -> Any:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DecisionsOnStepFunctions, "start", killed)
+        with pytest.raises(Killed):
+            a_resolution(1)
+    assert executions(machines) == {}
+    assert [sweep(monkeypatch), sweep(monkeypatch)] == [1, 0], "and once"
+    [(name, status)] = executions(machines).items()
+    assert status == "RUNNING"
+    assert decide(machines, name, "reject")["status"] == "SUCCEEDED"
+    assert next(iter(break_book().listed(HERE, "open"))).waits_for == ""

@@ -44,6 +44,12 @@ class Machine:
         if decision.decision_id not in [d.decision_id for d in self.started]:
             self.started.append(decision)
 
+    def go_on(self, decision: Decision) -> bool:
+        """Never again: it never gives up."""
+        before = len(self.started)
+        self.start(decision)
+        return len(self.started) > before
+
 
 class Office:
     """Everything that people work with, for one table."""

@@ -10,13 +10,12 @@ import pytest
 
 from pardna.matching.aliases import applied
 from pardna.matching.breaks import updated
-from pardna.matching.decisions import AskSecondPerson
+from pardna.matching.decisions import GoOn
 from pardna.matching.model import Break, BreakClass, Pair, Status
 from pardna.matching.rules import default_rules
 from pardna.runtime.errors import Conflict, InvalidInput, NotFound, RefusedByRule
 from pardna.runtime.paging import encode_cursor
 from tests.support.matching import (
-    DAY,
     TENANT,
     a_match,
     bank_line,
@@ -142,14 +141,14 @@ def test_a_decision_whose_request_died_before_its_machine_was_started_starts_by_
             office.work.resolve(by("ann", "1"), one.break_id, *WRITE_OFF)
     assert seen(office, one.break_id).waits_for
     assert not office.machine.started
-    second = AskSecondPerson(office.desk, office.machine, lambda: DAY)
-    assert second.start_waiting(["mby-two"]) == 0, "another tenant's schedule"
-    for _ in range(2):
-        assert second.start_waiting([TENANT]) == 1
+    go_on = GoOn(office.desk, office.machine)
+    assert go_on.sweep(["mby-two"]) == 0, "another tenant's decisions"
+    assert [go_on.sweep([TENANT]) for _ in range(2)] == [1, 0]
     [decision] = office.machine.started
     assert decision.decision_id == seen(office, one.break_id).waits_for
     assert office.second_person(decision)["outcome"] == "done"
-    assert second.start_waiting([TENANT]) == 0, "it waits no more"
+    office.machine.started.clear()
+    assert go_on.sweep([TENANT]) == 0, "it waits no more"
 
 
 @pytest.mark.parametrize("yes", [True, False])

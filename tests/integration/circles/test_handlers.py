@@ -24,14 +24,17 @@ from functions.payments import charge_card, write_payment_file
 from pardna.runtime.errors import NotFound
 from tests.support.deployed import deployed, join, register, sample
 from tests.support.handlers import Context
+from tests.support.matching import TABLE, create_match_table
 from tests.support.postgres import TestDatabase
 
 
 @pytest.fixture
 def town(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with deployed(
-        database, monkeypatch, STRIPE_API_BASE="http://127.0.0.1:9", PAYOUT_ROUND_MACHINE_ARN="none"
-    ):
+        database, monkeypatch, STRIPE_API_BASE="http://127.0.0.1:9", PAYOUT_ROUND_MACHINE_ARN="none",
+        MATCH_TABLE=TABLE, MATCHING_DECISION_MACHINE_ARN="none",
+    ):  # fmt: skip
+        create_match_table(boto3.client("dynamodb"))
         place = {"host": "h", "port": 22, "user": "u", "host_key": "k", "secret_id": "s"}
         bank: dict[str, Any] = {"provider": "ncb", "channels": ("sftp",), "currency": "JMD"}
         register("ncb-main", account="404385912", sftp=place, **bank)
@@ -158,7 +161,7 @@ def test_an_approval_by_its_sample_events(town: None) -> None:
     status, decided = called(decide_approval, sample("approvals", "decide_approval.approve"))
     assert (status, decided["status"], decided["decided_by"]) == (200, "approved", "ben")
     sweep = sample("approvals", "sweep_approvals.schedule")
-    assert sweep_approvals.handler(sweep, Context()) == {"told_count": 0}
+    assert sweep_approvals.handler(sweep, Context()) == {"told_count": 0, "started_count": 0}
 
 
 def test_a_charge_whose_provider_is_down_comes_back(town: None) -> None:

@@ -14,10 +14,6 @@ from moto import mock_aws
 
 from pardna.identity.model import Membership, Role, Tenant
 from pardna.identity.wiring import tenancy
-from pardna.matching.acts import Deed, asked
-from pardna.matching.desk import Decision, DecisionAsked
-from pardna.matching.dynamodb_desk import DynamoDesk
-from pardna.matching.dynamodb_table import MatchTable
 from pardna.matching.model import Break, BreakClass, Pair
 from pardna.matching.ports import LegState
 from pardna.matching.wiring import break_book, match_state
@@ -30,7 +26,6 @@ from tests.support.matching import (
     charge,
     create_match_table,
     legs,
-    small_groups,
 )
 from tests.support.tables import create_table
 
@@ -57,14 +52,11 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         boto3.client("s3", region_name=REGION).create_bucket(Bucket="lake")
         sqs = boto3.client("sqs", region_name=REGION)
         url = sqs.create_queue(QueueName="poison")["QueueUrl"]
-        machine, decisions = (
-            boto3.client("stepfunctions", region_name=REGION).create_state_machine(
-                name=name,
-                definition='{"StartAt": "S", "States": {"S": {"Type": "Succeed"}}}',
-                roleArn="arn:aws:iam::123456789012:role/machine",
-            )["stateMachineArn"]
-            for name in ("reconciliation", "decision")
-        )
+        machine = boto3.client("stepfunctions", region_name=REGION).create_state_machine(
+            name="reconciliation",
+            definition='{"StartAt": "S", "States": {"S": {"Type": "Succeed"}}}',
+            roleArn="arn:aws:iam::123456789012:role/machine",
+        )["stateMachineArn"]
         for name, value in {
             "PARDNA_STAGE": "local",
             "MATCH_TABLE": TABLE,
@@ -73,7 +65,6 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
             "LAKE_BUCKET": "lake",
             "MATCH_ONLINE_POISON_QUEUE_URL": url,
             "RECONCILIATION_MACHINE_ARN": machine,
-            "MATCHING_DECISION_MACHINE_ARN": decisions,
         }.items():
             monkeypatch.setenv(name, value)
         forget_wiring()
@@ -155,21 +146,6 @@ def executions_of(machines: Any, name: str) -> list[str]:
     return [execution["name"] for execution in found]
 
 
-def test_the_schedule_starts_decisions_that_were_left_to_wait(poison: Any) -> None:
-    """Its request was written and died; nobody asks again."""
-    table = MatchTable(TABLE, REGION)
-    decision = Decision(
-        TENANT, "d_1", "resolve", "break:b_1", {}, "ann", "2026-03-02T12:00:00.000Z", 500, "JMD"
-    )
-    deed = Deed(asked(TENANT, "ann", "k", "test", b""), (), {})
-    assert DynamoDesk(table, small_groups(TABLE, "t")).write(deed, DecisionAsked(decision))
-    for _ in range(2):
-        answer = call("reconciliation.start_reconciliation", "scheduled")
-        assert answer["decisions_waiting_count"] == 1
-    machines = boto3.client("stepfunctions", region_name=REGION)
-    assert executions_of(machines, "decision") == ["d_1"]
-
-
 def test_starting_and_showing_runs(poison: Any) -> None:
     first = call("reconciliation.start_reconciliation", "request")
     again = call("reconciliation.start_reconciliation", "request")
@@ -177,9 +153,7 @@ def test_starting_and_showing_runs(poison: Any) -> None:
     # Step Functions answers a repeated start as the first while it runs, and refuses it afterwards.
     assert json.loads(again["body"])["run_id"] == json.loads(first["body"])["run_id"]
     assert call("reconciliation.start_reconciliation", "bad_date")["statusCode"] == 400
-    assert call("reconciliation.start_reconciliation", "scheduled") == {
-        "started_count": 1, "decisions_waiting_count": 0,
-    }  # fmt: skip
+    assert call("reconciliation.start_reconciliation", "scheduled") == {"started_count": 1}
     machines = boto3.client("stepfunctions", region_name=REGION)
     assert len(executions_of(machines, "reconciliation")) == 2
     assert call("reconciliation.show_reconciliation", "request")["statusCode"] == 404

@@ -3,8 +3,8 @@
 Write boundaries: 1 the decision is written with the request, 2 its machine is started, 3 the second
 person decides (`approvals`), 4 what was asked is done, with the decision closed in the same
 transaction. After a death between 1 and 2 the same request again starts the machine, whose name is
-the decision's; so does the schedule, when nobody asks again. After 3 the machine repeats 4, which
-happens once.
+the decision's; so does the sweep, when nobody asks again. After 3 the machine repeats 4, which happens
+once; a machine that gave up is followed by another (`GoOn`), which hears the decision that was made.
 """
 
 from __future__ import annotations
@@ -37,6 +37,14 @@ class DecisionMachine(Protocol):
 
     def start(self, decision: Decision) -> None:
         """Start it; once for each decision, however often it is called."""
+        ...
+
+
+class LastingMachine(DecisionMachine, Protocol):
+    """A machine that can be followed by another when it ended without an answer."""
+
+    def go_on(self, decision: Decision) -> bool:
+        """Start it if nobody has, or once more if it gave up; whether it was started now."""
         ...
 
 
@@ -111,18 +119,21 @@ class AskSecondPerson:
                 self._machine.start(decision)
         return answer
 
-    def start_waiting(self, tenant_ids: Iterable[str]) -> int:
-        """Start the machines of decisions that wait; how many wait.
 
-        One that runs, or has run, is not started again: its name is the decision's. Raises
-        Unavailable.
-        """
-        count = 0
-        for tenant_id in tenant_ids:
-            for decision in self._desk.waiting(tenant_id):
-                self._machine.start(decision)
-                count += 1
-        return count
+class GoOn:
+    """What the sweep does for decisions that wait: sees to it that each has a machine that lives."""
+
+    def __init__(self, desk: Desk, machine: LastingMachine) -> None:
+        self._desk = desk
+        self._machine = machine
+
+    def sweep(self, tenant_ids: Iterable[str]) -> int:
+        """Start what was never started and what gave up; how many. Raises Unavailable."""
+        return sum(
+            self._machine.go_on(decision)
+            for tenant_id in tenant_ids
+            for decision in self._desk.waiting(tenant_id)
+        )
 
 
 def _changed(subject: str) -> Mapping[str, Any]:

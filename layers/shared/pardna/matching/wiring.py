@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pardna.matching.consumer import StreamConsumer
     from pardna.matching.controlling import ControlRuns
     from pardna.matching.current_rules import CurrentRules
-    from pardna.matching.decisions import AskSecondPerson, CarryOut
+    from pardna.matching.decisions import AskSecondPerson, CarryOut, GoOn
     from pardna.matching.dynamodb import DynamoMatchState
     from pardna.matching.dynamodb_breaks import DynamoBreakBook
     from pardna.matching.dynamodb_desk import DynamoDesk, DynamoRuleBook
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pardna.matching.shards import MatchShard
     from pardna.matching.starting import ShowRuns, StartRuns
     from pardna.matching.stepfunctions import RunsOnStepFunctions
+    from pardna.matching.stepfunctions_decisions import DecisionsOnStepFunctions
     from pardna.matching.summary import RunSummary
     from pardna.matching.unmatching import Unmatching
 
@@ -299,13 +300,25 @@ def _desk() -> DynamoDesk:
 
 @cache
 def second_person() -> AskSecondPerson:
-    """Puts requests before a second person, and starts what was left to wait."""
+    """Puts requests before a second person."""
     from pardna.matching.decisions import AskSecondPerson
+
+    return AskSecondPerson(_desk(), _decisions(), utc_now)
+
+
+@cache
+def go_on() -> GoOn:
+    """Sees to decisions that were left to wait."""
+    from pardna.matching.decisions import GoOn
+
+    return GoOn(_desk(), _decisions())
+
+
+def _decisions() -> DecisionsOnStepFunctions:
     from pardna.matching.stepfunctions_decisions import DecisionsOnStepFunctions
 
     arn = settings().need("matching_decision_machine_arn")
-    machine = DecisionsOnStepFunctions(client("stepfunctions"), arn)
-    return AskSecondPerson(_desk(), machine, utc_now)
+    return DecisionsOnStepFunctions(client("stepfunctions"), arn, utc_now)
 
 
 @cache
