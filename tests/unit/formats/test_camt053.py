@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import re
 from datetime import UTC, date, datetime
 
 import pytest
 
-from pardna.formats import camt053
+from pardna.formats import camt053, registry
+from pardna.formats.items import collect
 from pardna.formats.model import Statement
+from pardna.formats.streaming import open_stream
 from pardna.runtime.errors import PardnaError, UnreadableFile
 from pardna.transactions.model import Kind, Reference, Side, Strength
 from tests.support.formats import BANK, a_camt053, an_entry
@@ -173,7 +176,7 @@ def test_nothing_raises_anything_unexpected() -> None:
                 camt053.read(broken, BANK)
 
 
-@pytest.mark.parametrize("status", ["PDNG", "FUTR"])
+@pytest.mark.parametrize("status", ["PDNG", "FUTR", "INFO"])
 @pytest.mark.parametrize("written", ["<Sts><Cd>{}</Cd></Sts>", "<Sts>{}</Sts>"])
 def test_what_is_not_booked_yet_is_told_and_is_no_transaction(status: str, written: str) -> None:
     entry = an_entry().replace("<Sts><Cd>BOOK</Cd></Sts>", written.format(status))
@@ -228,3 +231,92 @@ def test_blanks_before_the_declaration_do_not_matter() -> None:
     assert camt053.read(f"\r\n  \t{declared}".encode(), BANK) == camt053.read(
         declared.encode(), BANK
     )
+
+
+CASH = an_entry(reference="NONREF", details=details(text="CASH DEPOSIT"))
+
+
+def many(*statements: bytes) -> bytes:
+    """One document of several statements."""
+    inner = [
+        s.decode().partition("</GrpHdr>")[2].partition("</BkToCstmrStmt>")[0] for s in statements
+    ]
+    head, _, rest = statements[0].decode().partition("<Stmt>")
+    return f"{head}{''.join(inner)}{rest[rest.index('</BkToCstmrStmt>') :]}".encode()
+
+
+def ids_of(data: bytes) -> list[str]:
+    return [t.external_id for t in camt053.read(data, BANK).all_transactions]
+
+
+def test_equal_deposits_in_two_statements_of_a_file_are_two() -> None:
+    """Nothing but their statements tells them apart, and money that came twice came twice."""
+    first = a_camt053(CASH, statement_id="S-1")
+    second = a_camt053(CASH, statement_id="S-2", opening="5100.00", closing="10100.00")
+    both = ids_of(many(first, second))
+    assert len(set(both)) == 2
+    # The same statements once more, in the same file or alone, are not more money.
+    assert set(ids_of(many(first, second, first, second))) == set(both)
+    assert set(ids_of(first)) | set(ids_of(second)) <= set(both)
+    # Another account's are its own; a report of the day may say again what the one before it said.
+    other = a_camt053(CASH, account="111", statement_id="S-2")
+    assert ids_of(many(first, other)) == ids_of(first) * 2
+    reports = many(first, second).replace(b"BkToCstmrStmt", b"BkToCstmrAcctRpt")
+    assert (
+        len(set(ids_of(reports.replace(b"Stmt>", b"Rpt>").replace(b"camt.053", b"camt.052")))) == 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "element", "root"),
+    [
+        ("camt.052", "Rpt", "BkToCstmrAcctRpt"),
+        ("camt.053", "Stmt", "BkToCstmrStmt"),
+        ("camt.054", "Ntfctn", "BkToCstmrDbtCdtNtfctn"),
+    ],
+)
+@pytest.mark.parametrize("version", [f"{n:02d}" for n in range(2, 14)])
+@pytest.mark.parametrize("named", ["default", "prefixed", "bare"])
+def test_every_message_in_every_version_however_it_is_named(
+    message: str, element: str, root: str, version: str, named: str
+) -> None:
+    text = a_camt053(an_entry(), version=version).decode()
+    text = text.replace("BkToCstmrStmt", root).replace("Stmt>", f"{element}>")
+    text = text.replace("camt.053", message)
+    if named == "prefixed":
+        text = re.sub(r"<(/?)([A-Z])", r"<\1ns0:\2", text).replace("xmlns=", "xmlns:ns0=")
+    elif named == "bare":
+        text = re.sub(r" xmlns='[^']*'", "", text)
+    parsed = registry.parse(text.encode(), BANK)
+    assert collect(*open_stream(io.BytesIO(text.encode()), BANK)) == parsed
+    assert parsed.format == (message if named == "bare" else f"{message}.001.{version}")
+    (statement,) = parsed.statements
+    assert statement.ties
+    assert statement.transactions[0].amount_minor == 500_000
+
+
+@pytest.mark.parametrize(
+    ("currency", "written", "minor"),
+    [
+        ("JPY", "5000", 5_000),
+        ("JPY", "5000.00", 5_000),
+        ("JPY", "5000.5", None),
+        ("KWD", "5.125", 5_125),
+        ("BHD", "5.1", 5_100),
+        ("BHD", "5.1255", None),
+        ("CLF", "0.0001", 1),
+        ("USD", "-0.00", 0),
+    ],
+)
+def test_decimals_are_those_of_the_currency(currency: str, written: str, minor: int | None) -> None:
+    statement = only(
+        a_camt053(an_entry(written), opening="0", closing="0").replace(b"JMD", currency.encode())
+    )
+    found = [t.amount_minor for t in statement.transactions]
+    assert found == ([] if minor is None else [minor])
+    assert statement.entries_minor == sum(found)
+
+
+def test_a_currency_without_end_is_shown_short() -> None:
+    data = a_camt053(an_entry()).replace(b"<Ccy>JMD", b"<Ccy>" + b"J" * 100_000)
+    assert len(only(data).currency) <= 20

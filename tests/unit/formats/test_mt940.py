@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from pardna.formats import mt940
+from pardna.formats import mt940, mt940_fields
 from pardna.formats.model import Statement
 from pardna.ingestion.quality import judge
 from pardna.runtime.errors import PardnaError, UnreadableFile
@@ -110,7 +110,7 @@ def test_a_long_statement_says_what_a_short_one_does(
     text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short = mt940.read(text.encode(), BANK)
-    monkeypatch.setattr(mt940, "_BLOCK_MAX", 4)
+    monkeypatch.setattr(mt940_fields, "BLOCK_MAX", 4)
     long = mt940.read(text.encode(), BANK)
     assert long.format == short.format
     for a, b in zip(long.statements, short.statements, strict=True):
@@ -131,7 +131,7 @@ def test_a_long_statement_says_what_a_short_one_does(
 def test_a_long_statement_that_ends_badly_is_still_named(
     old: str, new: str, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mt940, "_BLOCK_MAX", 4)
+    monkeypatch.setattr(mt940_fields, "BLOCK_MAX", 4)
     statement = only(GOOD.replace(old, new).encode())
     assert code in [p.code for p in statement.problems]
     assert {t.source for t in statement.transactions} == {statement.source}
@@ -181,3 +181,47 @@ def test_nothing_raises_anything_unexpected() -> None:
         for broken in (good[:cut], good[:cut] + b"\x00\xff" + good[cut:], good[:cut] + good[cut + 5 :]):  # fmt: skip
             with contextlib.suppress(PardnaError):
                 mt940.read(broken, BANK)
+
+
+PAGE = """:20:S{page}
+:25:831047265
+:28C:7/{page}
+:60{mark}:C260130USD{opening},00
+:61:2601310131C250,NTRFNONREF
+:86:CASH DEPOSIT
+:62{end}:C260131USD{closing},00
+-
+"""
+
+
+def pages(*numbers: int) -> str:
+    return "".join(
+        PAGE.format(page=n, mark="F" if n == 1 else "M", end="M", opening=250 * (n - 1),
+                    closing=250 * n) for n in numbers
+    )  # fmt: skip
+
+
+def ids_of(text: str) -> list[str]:
+    return [t.external_id for t in mt940.read(text.encode(), BANK).all_transactions]
+
+
+def test_equal_deposits_on_two_pages_are_two() -> None:
+    """Nothing but their pages tells them apart, and money that came twice came twice."""
+    both = ids_of(pages(1, 2))
+    assert len(set(both)) == 2
+    # The same pages once more, in the same file or alone, are not more money.
+    assert set(ids_of(pages(1, 2, 1, 2))) == set(both)
+    assert set(ids_of(pages(1))) | set(ids_of(pages(2))) <= set(both)
+
+
+def test_interim_reports_that_repeat_each_other_are_one() -> None:
+    one = ":20:R\n:25:1\n:28C:1\n:34F:EUR0,\n:61:260131C1,NTRFNONREF\n:86:a\n-\n"
+    assert len(set(ids_of(one + one.replace(":28C:1", ":28C:2")))) == 1
+
+
+@pytest.mark.parametrize("amount", [",", ".", "", ",,"])
+def test_a_balance_without_a_digit_is_none(amount: str) -> None:
+    (statement,) = mt940.read(GOOD.replace("USD1000,00", f"USD{amount}").encode(), BANK).statements
+    assert statement.opening_minor is None
+    assert not statement.ties
+    assert "statement.balance" in {p.code for p in statement.problems}

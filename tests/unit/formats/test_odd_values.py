@@ -11,7 +11,7 @@ from pardna.formats.model import Parsed
 from pardna.formats.profile import Profile
 from pardna.transactions.model import Side
 from tests.support.formats import BANK, DOWNLOAD, a_camt053, an_entry
-from tests.unit.formats.test_bank_texts import BATCH, ENTRY, HEADER, OFX
+from tests.unit.formats.test_bank_texts import BAI2, BATCH, ENTRY, HEADER, OFX
 from tests.unit.formats.test_fixed_width import FILE, PROFILE
 from tests.unit.formats.test_processors import ADYEN_REPORT, PAYPAL_REPORT
 
@@ -188,3 +188,33 @@ def test_a_line_that_ends_within_its_amount_is_no_smaller_amount() -> None:
         parsed = fixed_width.read(row[:end].encode(), BANK, profile)
         assert parsed.all_transactions == (), end
     assert fixed_width.read(row.encode(), BANK, profile).all_transactions
+
+
+def test_an_account_written_in_two_ways_is_one() -> None:
+    """With and without blanks it is one source, whose equal rows must not have equal ids."""
+    text = "Account,Date,Amount\nDE12 3456,03/02/2026,1.00\nDE123456,03/02/2026,1.00\n"
+    profile = a_profile(
+        account_column="Account",
+        amounts={"amount": "Amount"},
+        description_columns=[],
+        references=[],
+    )
+    (statement,) = csv_profile.read(text.encode(), BANK, profile).statements
+    assert (statement.entries_count, statement.entries_minor) == (2, 200)
+    assert len({t.external_id for t in statement.transactions}) == 2
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        OFX.replace("<CURDEF>JMD", "<CURDEF>JMD\n" * 10 + "\u202e").encode(),
+        BAI2.replace(",JMD,010", f",{'JMD' * 100_000},010").encode(),
+        BAI2.replace(",JMD,2/", f",{'JMD' * 100},2/").replace(",JMD,010", ",,010").encode(),
+        "\n".join(r.ljust(94) for r in (HEADER[:30] + "\x08\x07" + HEADER[32:], BATCH)).encode(),
+    ],
+)
+def test_what_is_shown_of_a_statement_is_short_and_printable(data: bytes) -> None:
+    (statement,) = registry.parse(data, BANK).statements
+    for text in (statement.currency, statement.statement_id, statement.account):
+        assert text.isprintable()
+        assert len(text) <= 200

@@ -422,3 +422,21 @@ def test_checkouts_webhook_and_breakdown_are_one_charge() -> None:
     )
     payout = only(checkout_settlement.read(payouts.encode(), ORIGIN))
     assert payout.amount_minor + sum(t.net_minor or 0 for t in parsed.transactions) == 0
+
+
+@pytest.mark.parametrize(
+    ("currency", "counted", "minor"),
+    [("CLP", 12_300, 123), ("CLP", 12_345, None), ("JPY", 100, 100), ("BHD", 1_000, 1_000)],
+)
+def test_checkout_counts_pesos_in_hundredths(
+    currency: str, counted: int, minor: int | None
+) -> None:
+    event = {
+        "id": "evt_1",
+        "type": "payment_captured",
+        "created_on": "2026-02-03T10:00:00Z",
+        "data": {"id": "pay_1", "action_id": "a", "amount": counted, "currency": currency},
+    }
+    parsed = read(event)
+    assert [t.amount_minor for t in parsed.transactions] == ([] if minor is None else [minor])
+    assert [p.code for p in parsed.problems] == (["row.amount"] if minor is None else [])

@@ -239,3 +239,31 @@ def test_a_list_of_events_tells_what_each_alone_would() -> None:
     (listed,) = parsed.transactions
     assert listed.content_hash == alone.content_hash
     assert [p.position for p in parsed.problems] == ["row 3", "row 4", "row 5"]
+
+
+@pytest.mark.parametrize(
+    ("currency", "counted", "minor"),
+    [
+        ("isk", 500, 5),
+        ("ugx", 500, 5),
+        ("mga", 500, 50_000),
+        ("jpy", 500, 500),
+        ("kwd", 5_120, 5_120),
+        ("huf", 1_045, 1_045),
+    ],
+)
+def test_currencies_that_stripe_counts_otherwise(currency: str, counted: int, minor: int) -> None:
+    """https://docs.stripe.com/currencies: currencies without decimals, and the special cases."""
+    charge = a_charge() | {"object": "charge", "currency": currency, "amount": counted}
+    told = stripe_event.read(event("charge.succeeded", charge), STRIPE)
+    assert [t.amount_minor for t in told.transactions] == [minor]
+    entry = {"object": "balance_transaction", "id": "txn_1", "type": "charge", "source": "ch_1"}
+    entry |= {"amount": counted, "fee": 0, "net": counted, "currency": currency, "created": 1}
+    moved = registry.parse(json.dumps({"object": "list", "data": [entry]}).encode(), STRIPE)
+    assert [(t.gross_minor, t.net_minor) for t in moved.transactions] == [(minor, minor)]
+
+
+def test_an_amount_that_stripe_cannot_have_counted_is_named() -> None:
+    charge = a_charge() | {"object": "charge", "currency": "isk", "amount": 501}
+    told = stripe_event.read(event("charge.succeeded", charge), STRIPE)
+    assert [p.code for p in told.problems] == ["row.amount"]

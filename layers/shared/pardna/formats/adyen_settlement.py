@@ -51,6 +51,7 @@ _TYPES = {
     "Fee": (Kind.FEE, ""),
     "MiscCosts": (Kind.FEE, ""),
     "InvoiceDeduction": (Kind.FEE, ""),
+    "AuthorisationSchemeFee": (Kind.FEE, ""),
     "MerchantPayout": (Kind.PAYOUT, ""),
     "PaidOut": (Kind.TRANSFER, ""),
     "PaidOutReversed": (Kind.TRANSFER, "/reversed"),

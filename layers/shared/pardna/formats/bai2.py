@@ -190,7 +190,7 @@ class _Reader:
         self.group = _Totals()
         self.groups += 1
         self.group_day = day_of(fields[3])
-        self.group_currency = fields[5].strip().upper()
+        self.group_currency = clean(fields[5], 20).upper()
         if self.group_day is None:
             yield Problem("bai2.date", _at(record), "the group has no as-of date", "02")
         self.counts = fields[2].strip() not in _NOT_MEANT
@@ -206,7 +206,7 @@ class _Reader:
         fields = [*_fields(record), "", ""]
         self.accounts += 1
         # The specification: the group's currency, and without one the American dollar.
-        currency = fields[1].strip().upper() or self.group_currency or "USD"
+        currency = clean(fields[1], 20).upper() or self.group_currency or "USD"
         account = _Account(
             clean(fields[0], 100), currency, f"account {self.accounts} line {record.line}"
         )

@@ -8,7 +8,8 @@ tolerances are what real banks leave out.
 Which way money went is what CdtDbtInd says, for reversals too: RvslInd only tells that the entry
 takes back an earlier one. An entry with several TxDtls whose amounts add up to it becomes one
 transaction each (the members of a batch); otherwise the entry is one transaction. Entries that are
-pending (PDNG) or in the future (FUTR) are in the file's figures and become none.
+pending (PDNG), in the future (FUTR) or for information (INFO) are in the file's figures and become
+none: the account has no such booking.
 
 A file of any size fits: entries are handed out as they come. Only the first `BUFFERED` of a
 statement are held back, for files that name the currency late.
@@ -39,7 +40,7 @@ from pardna.formats.camt_entries import (
 )
 from pardna.formats.items import Item, collect
 from pardna.formats.model import Origin, Parsed, Problem, Severity, Statement
-from pardna.formats.text import EntryIds, clean, sorted_references
+from pardna.formats.text import EntryIds, FileIds, clean, sorted_references
 from pardna.formats.xml import child, children, local, release, text
 from pardna.money.model import MoneyError, minor_from_text
 from pardna.runtime.errors import InvalidInput, TooLarge, UnreadableFile
@@ -65,6 +66,8 @@ HEADERS_MAX = 10_000
 #: Entries that may wait to learn their currency.
 WAITING_MAX = 50_000
 _VERSION = re.compile(r"camt\.05[234]\.\d{3}\.\d{2}")
+#: What distinguishes a statement from another of the same account, besides its balances.
+_PAGES = ("LglSeqNb", "ElctrncSeqNb", "StmtPgntn/PgNb", "FrToDt/FrDtTm", "FrToDt/ToDtTm")
 #: Booked opening, else the previous closing, else what was available; likewise for the closing.
 _OPENING = ("OPBD", "PRCD", "OPAV")
 _CLOSING = ("CLBD", "CLAV")
@@ -98,7 +101,7 @@ class _Reader:
     def items(self, file: BinaryIO) -> Iterator[Item]:
         """Everything it says, each statement after its entries."""
         report: _Report | None = None
-        reports = 0
+        reports, ids = 0, FileIds()
         for event, element in xml.stream(file, _NAMES, self.meter):
             kind = local(element)
             if event == "start":
@@ -106,7 +109,8 @@ class _Reader:
                     self.name = self.name or _format_name(element)
                 elif kind in _REPORTS:
                     reports += 1
-                    report = _Report(self.origin, f"statement {reports}")
+                    booked = self.name.startswith("camt.053")
+                    report = _Report(self.origin, f"statement {reports}", ids if booked else None)
             elif kind == "TxDtls" and report is not None:
                 if report.detail(element):
                     self.meter.released()
@@ -125,6 +129,13 @@ class _Reader:
             raise UnreadableFile("camt.empty", "there is no statement in this account report")
 
 
+def message_of(head: str) -> str:
+    """``camt.053`` from the beginning of a document whose namespace names no version."""
+    roots = "|".join(_ROOTS)
+    found = re.search(rf"<(?:[\w.-]+:)?({roots})[\s/>]", head)
+    return _ROOTS[found.group(1)] if found else "camt"
+
+
 def _format_name(element: Any) -> str:
     """``camt.053.001.08`` from the namespace, else the bare message name."""
     for namespace in element.nsmap.values():
@@ -140,6 +151,8 @@ class _Report:
 
     origin: Origin
     position: str
+    #: Of a report that is no statement (it may say again what the one before it said) there is none.
+    file_ids: FileIds | None
     waiting: list[Entry] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     ids: EntryIds = field(default_factory=EntryIds)
@@ -187,12 +200,16 @@ class _Report:
         account = text(element, "Acct/Id/IBAN", "Acct/Id/Othr/Id", "Acct/Id/PrtryAcct/Id")
         self.account = account or text(element, "Acct/Id/BBAN", "Acct/Id/UPIC")
         balances = _balances(element)
-        self.currency = _currency(text(element, "Acct/Ccy"), self.waiting, balances)
+        self.currency = clean(_currency(text(element, "Acct/Ccy"), self.waiting, balances), 20)
         self.fallback = moment(
             text(element, "FrToDt/ToDtTm", "FrToDt/ToDt")
             or next((b.day for c in _CLOSING + _OPENING if (b := balances.get(c)) and b.day), "")
             or text(element, "CreDtTm", "FrToDt/FrDtTm")
         )
+        if self.file_ids is not None and not self.known:
+            said = (text(element, "Id"), *(text(element, path) for path in _PAGES))
+            source = self.origin.source(self.account)
+            self.ids = self.file_ids.of(source, (*said, *balances.items()))
         self.known = True
 
     def end(self, element: Any) -> Iterator[Item]:
@@ -247,7 +264,7 @@ class _Report:
                 continue
             self.total += amount
             if one.pending:
-                reason = "it is announced and not booked yet: it is shown and does not count"
+                reason = "it is announced or for information, and not booked: it does not count"
                 yield Problem("entry.pending", one.position, reason, "Sts", Severity.WARNING)
             else:
                 yield from self._transactions(one, amount)

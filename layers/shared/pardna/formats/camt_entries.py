@@ -21,8 +21,9 @@ from pardna.transactions.model import Reference, Strength
 # An enumeration's members are looked up slowly, and here once for each row.
 _STRONG, _WEAK = Strength.STRONG, Strength.WEAK
 _FEE_FAMILIES = frozenset({"CHRG", "FEES", "COMM"})
-#: Announced, not booked: no money has moved yet, and the booking comes as an entry of its own.
-_NOT_BOOKED = frozenset({"PDNG", "FUTR"})
+#: Announced, or told for information only: the account has no such booking (ISO 20022's entry
+#: status), and where one follows it comes as an entry of its own.
+_NOT_BOOKED = frozenset({"PDNG", "FUTR", "INFO"})
 
 
 @dataclass(slots=True)
@@ -64,7 +65,7 @@ def details_before(element: Any) -> list[Texts]:
     """
     of = next(element.iterancestors("{*}Ntry"), None)
     indicator = text(of, "CdtDbtInd")
-    found = []
+    found = list[Texts]()
     for group in children(of, "NtryDtls") if indicator else ():
         for one in children(group, "TxDtls"):
             if one is element:  # what follows may be here already, and not whole

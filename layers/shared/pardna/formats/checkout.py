@@ -21,12 +21,15 @@ from pardna.formats.psp import (
     identifier,
     instant,
     movement,
+    rescaled,
     whole,
 )
 from pardna.runtime.errors import UnreadableFile
 from pardna.transactions.model import Kind
 
 FORMAT = "checkout.webhook"
+#: Counted in hundredths, of which its documentation wants none.
+_DIGITS = {"CLP": 2}
 _EVENTS = {
     "payment_captured": (Kind.CHARGE, 1),
     "payment_refunded": (Kind.REFUND, -1),
@@ -56,7 +59,11 @@ def _one(event: Json, origin: Origin, position: str) -> Iterator[Item]:
     thing: Json = event["data"]
     dispute = kind in (Kind.DISPUTE, Kind.DISPUTE_REVERSAL)
     payment = identifier(thing["payment_id"] if dispute else thing["id"], "payment")
-    currency, amount = currency_of(thing["currency"]), sign * whole(thing["amount"])
+    currency = currency_of(thing["currency"])
+    counted = whole(thing["amount"])
+    amount = sign * (
+        rescaled(counted, _DIGITS[currency], currency) if currency in _DIGITS else counted
+    )
     metadata = thing.get("metadata") or {}
     yield movement(
         origin,

@@ -21,6 +21,7 @@ class Account:
     """What was read of one account."""
 
     currency: str
+    name: str
     source: str
     sum_minor: int = 0
     entries: int = 0
@@ -52,9 +53,10 @@ class Totals:
 
     def account(self, name: str, currency: str) -> Account:
         """The account of a row; raises InvalidInput when its other rows are in another currency."""
-        account = self.accounts.get(name)
+        source = self.origin.source(name)
+        account = self.accounts.get(source)
         if account is None:
-            account = self.accounts[name] = Account(currency, self.origin.source(name))
+            account = self.accounts[source] = Account(currency, name, source)
         if account.currency != currency:
             raise InvalidInput("row.currency", "its account's other rows are in another currency")
         return account
@@ -95,14 +97,15 @@ class Totals:
         if self.profile.side is not Side.BANK:
             return
         alone = len(self.accounts) == 1
-        for name, account in self.accounts.items():
+        for account in self.accounts.values():
+            name = account.name
             opening, closing = self._balances(account, alone)
             for what, value in (("opening", opening), ("closing", closing)):
                 if alone and value is None and what in self.stated:
                     reason = f"the {what} balance cannot be read"
                     yield Problem("statement.balance", "control line", reason, what)
             yield Statement(
-                source=self.origin.source(name),
+                source=account.source,
                 account=name,
                 statement_id=f"{name or self.profile.name}/{account.to_day or 'undated'}",
                 currency=account.currency,

@@ -24,6 +24,7 @@ from typing import BinaryIO
 from pardna.formats.items import Item, collect
 from pardna.formats.model import Origin, Parsed, Problem, Severity, Statement
 from pardna.formats.mt940_details import details
+from pardna.formats.mt940_fields import FIELD_MAX, Field, blocks
 from pardna.formats.mt940_values import (
     balance_minor,
     day_of,
@@ -32,16 +33,21 @@ from pardna.formats.mt940_values import (
     midnight,
     minor,
 )
-from pardna.formats.text import EntryIds, clean, found_in, given, references, sorted_references
-from pardna.formats.text_lines import numbered_lines
+from pardna.formats.text import (
+    EntryIds,
+    FileIds,
+    clean,
+    found_in,
+    given,
+    references,
+    sorted_references,
+)
 from pardna.money.model import MoneyError
 from pardna.runtime.errors import InvalidInput, TooLarge, UnreadableFile
 from pardna.transactions.model import Counterparty, Kind, Side, Strength, Transaction
 
 BYTES_MAX = 64 * 1024 * 1024
-_FIELD_MAX = 64 * 1024
 
-_TAG = re.compile(r"\s*:(\d{2}[A-Z]?):(.*)", re.DOTALL)
 _BALANCE = re.compile(r"([CD])\s*(\d{6})\s*([A-Z]{3})\s*([\d.,]+(?: [\d.,]+)*)")
 _FLOOR = re.compile(r"\s*([A-Z]{3})[CD]?\s*[\d.,]")
 _SUM = re.compile(r"\s*(\d{1,5})\s*([A-Z]{3})\s*([\d.,]+)")
@@ -53,8 +59,6 @@ _ENTRY = re.compile(
 # An enumeration's members are looked up slowly, and here once for each row.
 _BANK, _FEE, _TRANSFER = Side.BANK, Kind.FEE, Kind.TRANSFER
 _STRONG, _WEAK = Strength.STRONG, Strength.WEAK
-#: Fields that are held of a statement before its entries are handed out.
-_BLOCK_MAX = 10_000
 #: Entries that may wait to learn their currency.
 _WAITING_MAX = 100_000
 _FEE_TYPES = frozenset({"NCHG", "FCHG", "NCOM", "FCOM", "SCHG"})
@@ -84,8 +88,9 @@ class _File:
     def items(self, file: BinaryIO) -> Iterator[Item]:
         """Everything it says, each statement after its entries."""
         found, number = False, 1
-        reader = _Reader(self.origin, "statement 1")
-        for fields, ended in _blocks(file):
+        ids = FileIds()
+        reader = _Reader(self.origin, "statement 1", ids)
+        for fields, ended in blocks(file):
             reader.take(fields)
             if not ended:
                 yield from reader.part()
@@ -94,59 +99,9 @@ class _File:
             self.interim = self.interim or reader.interim
             found = found or not reader.empty
             number += 1
-            reader = _Reader(self.origin, f"statement {number}")
+            reader = _Reader(self.origin, f"statement {number}", ids)
         if not found:
             raise UnreadableFile("mt940.no_statement", "there is no statement in this file")
-
-
-_Field = tuple[str, str, int]
-
-
-def _blocks(file: BinaryIO) -> Iterator[tuple[list[_Field], bool]]:
-    """Fields (tag, value, line) of a statement, and whether it ends there; a new :20: starts one."""
-    current: list[_Field] = []
-    begun = False  # whether the statement has another field than :20:
-    for number, line in _lines(file):
-        if line.startswith((":61:", ":86:")):
-            tag, value = line[1:3], line[4:]
-        elif match := _TAG.match(line):
-            tag, value = match.groups()
-        elif line.startswith(("-", " ", "\t", "{1:")) and (
-            line.strip() in ("-", "-}") or line.startswith("{1:")
-        ):
-            # The end of a message. What follows without a tag belongs to nobody.
-            if current:
-                current.append(("", "", number))
-                begun = True
-            continue
-        else:
-            if current:
-                tag, value, at = current[-1]
-                if tag and len(value) < _FIELD_MAX:
-                    current[-1] = (tag, f"{value}\n{line}", at)
-            continue
-        if tag == "20" and begun:
-            yield current, True
-            current, begun = [], False
-        elif tag != "86" and len(current) >= _BLOCK_MAX:
-            yield current, False
-            current = []
-        elif len(current) >= 2 * _BLOCK_MAX:
-            raise UnreadableFile("mt940.fields", f"line {number}: details without end")
-        begun = begun or tag != "20"
-        current.append((tag, value, number))
-    if current:
-        yield current, True
-
-
-def _lines(file: BinaryIO) -> Iterator[tuple[int, str]]:
-    """Lines, with what follows a message's envelope on a line of its own."""
-    for number, line in numbered_lines(file):
-        if "{4:" not in line:
-            yield number, line
-            continue
-        for part in line.split("{4:"):
-            yield number, part
 
 
 @dataclass(slots=True)
@@ -161,7 +116,7 @@ class _Entry:
 class _Reader:
     """One statement."""
 
-    def __init__(self, origin: Origin, position: str) -> None:
+    def __init__(self, origin: Origin, position: str, file_ids: FileIds) -> None:
         self.origin = origin
         self.position = position
         self.problems: list[Problem] = []
@@ -169,6 +124,7 @@ class _Reader:
         self.last: dict[str, str] = {}
         self.sums: dict[str, str] = {}
         self.entries: list[_Entry] = []
+        self.file_ids = file_ids
         self.ids = EntryIds()
         self.count = 0
         #: Count and sum of the entries that bring in, and of those that take out.
@@ -177,7 +133,7 @@ class _Reader:
         self.empty = False
         self._after_entry = False
 
-    def take(self, fields: list[_Field]) -> None:
+    def take(self, fields: list[Field]) -> None:
         """The next fields of the statement."""
         after_entry = self._after_entry
         for tag, value, line in fields:
@@ -185,7 +141,7 @@ class _Reader:
                 self.entries.append(_Entry(value, line))
             elif tag == "86" and after_entry:
                 entry = self.entries[-1]
-                if len(entry.details) < _FIELD_MAX:
+                if len(entry.details) < FIELD_MAX:
                     entry.details = f"{entry.details}\n{value}" if entry.details else value
             after_entry = tag == "61" or (tag == "86" and after_entry)
             self.first.setdefault(tag[:2], value)
@@ -212,6 +168,9 @@ class _Reader:
     def _know(self, balance: re.Match[str] | None) -> None:
         self.currency = self._currency(balance)
         self.account = clean(self.last.get("25", "").split("\n", maxsplit=1)[0], 100)
+        if "60" in self.first:  # an interim report may say again what the one before it said
+            said = tuple(self.first.get(tag, "") for tag in ("20", "28", "60"))
+            self.ids = self.file_ids.of(self.origin.source(self.account), said)
 
     def end(self) -> Iterator[Item]:
         """What is left of the entries, and the statement; or what makes it unreadable."""
@@ -220,24 +179,13 @@ class _Reader:
             return
         opening = _BALANCE.match(self.first.get("60", "").strip())
         closing = _BALANCE.match(self.last.get("62", "").strip())
-        parted = bool(self.currency)
-        if not parted:
+        if not self.currency:
             self._know(opening or closing)
         if not self.currency and self.entries:
             yield Problem("statement.balance", self.position, "no balance or currency can be read")
             return
-        opening_minor = closing_minor = None
-        try:
-            opening_minor = balance_minor(opening, self.currency)
-            closing_minor = balance_minor(closing, self.currency)
-        except MoneyError:
-            yield Problem("statement.balance", self.position, "a balance cannot be read")
-            if not parted:
-                return
         self._check_fields(self.currency)
-        for tag, match in (("60", opening), ("62", closing)):
-            if tag in self.first and match is None:
-                self._problem("statement.balance", self.position, "a balance cannot be read", tag)
+        opening_minor, closing_minor = self._balance("60", opening), self._balance("62", closing)
         if self.first.get("25") != self.last.get("25"):
             self._problem("statement.two_accounts", self.position, "it names two accounts", "25")
         yield from self._transactions()
@@ -260,6 +208,16 @@ class _Reader:
             from_date=day_of(opening.group(2)) if opening else None,
             to_date=day_of(closing.group(2)) if closing else None,
         )
+
+    def _balance(self, tag: str, match: re.Match[str] | None) -> int | None:
+        """A balance; one that is there and cannot be read is remembered as a problem."""
+        try:
+            if match is not None or tag not in self.first:
+                return balance_minor(match, self.currency)
+        except MoneyError:
+            pass
+        self._problem("statement.balance", self.position, "a balance cannot be read", tag)
+        return None
 
     @property
     def interim(self) -> bool:

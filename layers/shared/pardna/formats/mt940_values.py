@@ -26,7 +26,7 @@ def minor(text: str, currency: str) -> int:
             text = text.replace(".", "")
         text = text.replace(",", ".")
     return minor_from_text(
-        text if text[0] != "." else f"0{text}", currency if known(currency) else "EUR"
+        f"0{text}" if text[0] == "." != text else text, currency if known(currency) else "EUR"
     )
 
 

@@ -28,6 +28,7 @@ from pardna.formats.nacha_rules import (
     SEC,
     entry_problems,
     header_problems,
+    is_credit,
 )
 from pardna.formats.text import EntryIds, clean, found_in, given, references, sorted_references
 from pardna.formats.text_lines import numbered_lines
@@ -40,7 +41,6 @@ _LENGTH = 94
 #: The sequence number of an addenda record has four digits.
 ADDENDA_MAX = 9_999
 _HEADER = re.compile(r"101[ \d]")
-_CREDITS = frozenset("1234")  # second digit of an ordinary transaction code
 
 
 def read(data: bytes, origin: Origin) -> Parsed:
@@ -221,7 +221,7 @@ class _Reader:
         if not re.fullmatch(r"[0-9]{10,12}", amount_text):
             yield Problem("nacha.amount", position, "the amount is not digits", "amount")
             return
-        credit = _is_credit(record[1:3], batch.sec)
+        credit = is_credit(record[1:3], batch.sec)
         if credit is None:
             reason = "the transaction code is unknown"
             yield Problem("nacha.code", position, reason, "transaction code")
@@ -335,7 +335,7 @@ class _Reader:
         return Statement(
             source=self.origin.source(account),
             account=account,
-            statement_id=f"{self.header[23:33].strip()}/{batch.record[87:94].strip()}",
+            statement_id=clean(f"{self.header[23:33].strip()}/{batch.record[87:94].strip()}"),
             currency=CURRENCY,
             opening_minor=None,
             closing_minor=None,
@@ -357,8 +357,8 @@ def _statuses(entry: _Entry) -> Iterator[PaymentStatus]:
             original_message_id="",
             status="RJCT" if returned else "ACWC",
             end_to_end_id=individual,
-            instruction_id=addenda[6:21].strip(),
-            reason_code=addenda[3:6],
+            instruction_id=clean(addenda[6:21]),
+            reason_code=clean(addenda[3:6]),
             reason=clean(addenda[35:79] if returned else addenda[35:64]),
         )
 
@@ -373,21 +373,6 @@ def _compare(
         if _number(text) != value:
             reason = f"the control's {name} is not what the entries give ({value})"
             yield Problem(f"nacha.{level}_{name}", where, reason, name)
-
-
-def _is_credit(code: str, sec: str) -> bool | None:
-    """Whether a transaction code is a credit; None for one that does not exist."""
-    if not (code.isascii() and code.isdigit()):
-        return None
-    if sec == ADV and code[0] == "8":
-        return int(code[1]) % 2 == 1 if code[1] in "12345678" else None
-    if code[0] not in "2345":
-        return None
-    if code in ("55", "56"):
-        return False
-    if code[1] in _CREDITS:
-        return True
-    return False if code[1] in "6789" else None
 
 
 def _number(text: str) -> int | None:

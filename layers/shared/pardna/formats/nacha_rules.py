@@ -22,6 +22,9 @@ _IAT_TYPES = SEC | frozenset(
 )
 
 
+_CREDITS = frozenset("1234")  # second digit of an ordinary transaction code
+
+
 def header_problems(record: str, line: int) -> Iterator[Problem]:
     """What is wrong with a file header."""
     if record[34:40] != "094101":
@@ -72,3 +75,18 @@ def _addenda_problems(addenda: list[str], trace: str, position: str) -> Iterator
     for code in (a[3:6] for a in addenda if a[1:3] == CHANGE):
         if not re.fullmatch(r"C\d\d", code):
             yield Problem("nacha.change_code", position, "the change code is none", "change code")
+
+
+def is_credit(code: str, sec: str) -> bool | None:
+    """Whether a transaction code is a credit; None for one that does not exist."""
+    if not (code.isascii() and code.isdigit()):
+        return None
+    if sec == ADV and code[0] == "8":
+        return int(code[1]) % 2 == 1 if code[1] in "12345678" else None
+    if code[0] not in "2345":
+        return None
+    if code in ("55", "56"):
+        return False
+    if code[1] in _CREDITS:
+        return True
+    return False if code[1] in "6789" else None

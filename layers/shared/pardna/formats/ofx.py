@@ -236,7 +236,7 @@ def _leaf(
     elif inside in _ACCOUNTS and name == "ACCTID":
         account.number = clean(value, 100)
     elif name == "CURDEF":
-        account.currency = value
+        account.currency = clean(value, 20)
     elif inside == "LEDGERBAL":
         if name == "BALAMT":
             account.closing = value

@@ -30,11 +30,11 @@ def _report(element: Any) -> list[PaymentStatus]:
     group = child(element, "OrgnlGrpInfAndSts")
     message_id = clean(text(group, "OrgnlMsgId"), 200)
     statuses = []
-    if status := text(group, "GrpSts"):
+    if status := _code(group, "GrpSts"):
         statuses.append(PaymentStatus(message_id, status, **_reason(group)))
     for payment in children(element, "OrgnlPmtInfAndSts"):
         payment_id = clean(text(payment, "OrgnlPmtInfId"), 200)
-        if status := text(payment, "PmtInfSts"):
+        if status := _code(payment, "PmtInfSts"):
             statuses.append(
                 PaymentStatus(message_id, status, payment_id=payment_id, **_reason(payment))
             )
@@ -47,7 +47,7 @@ def _report(element: Any) -> list[PaymentStatus]:
 def _one(element: Any, message_id: str, payment_id: str) -> PaymentStatus:
     return PaymentStatus(
         original_message_id=message_id,
-        status=text(element, "TxSts"),
+        status=_code(element, "TxSts"),
         end_to_end_id=clean(text(element, "OrgnlEndToEndId"), 200),
         instruction_id=clean(text(element, "OrgnlInstrId"), 200),
         payment_id=payment_id,
@@ -55,9 +55,14 @@ def _one(element: Any, message_id: str, payment_id: str) -> PaymentStatus:
     )
 
 
+def _code(element: Any, *paths: str) -> str:
+    """A code: four letters by the standard, and never a text without end."""
+    return clean(text(element, *paths), 50)
+
+
 def _reason(element: Any) -> dict[str, str]:
     information = child(element, "StsRsnInf")
     return {
-        "reason_code": text(information, "Rsn/Cd", "Rsn/Prtry"),
+        "reason_code": _code(information, "Rsn/Cd", "Rsn/Prtry"),
         "reason": clean(text(information, "AddtlInf")),
     }

@@ -95,7 +95,7 @@ def _name(family: str, module: ModuleType, head: bytes) -> str:
     text = decode(head[: len(head) // 4 * 4])
     if family == "camt":
         found = re.search(r"camt\.05[234]\.\d{3}\.\d{2}", text)
-        return found.group() if found else family
+        return found.group() if found else str(module.message_of(text))
     interim = re.search(r"^:(?:34F|13D|90[CD]):", text, re.MULTILINE)
     booked = re.search(r"^:6[02][FM]?:", text, re.MULTILINE)
     return "MT942" if interim and not booked else "MT940"

@@ -27,6 +27,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pardna.formats.model import Origin
+from pardna.formats.psp import rescaled
 from pardna.formats.text import clean, references, sorted_references
 from pardna.runtime.errors import InvalidInput
 from pardna.transactions.model import Counterparty, Kind, Reference, Side, Strength, Transaction
@@ -90,6 +91,17 @@ def identifier(value: Any) -> str:
     return text
 
 
+#: Whose amounts Stripe counts with other decimals than ISO 4217: its documentation's list of
+#: currencies without decimals, and its special cases, which keep two for the sake of old clients.
+_DIGITS = {"ISK": 2, "MGA": 0, "UGX": 2}
+
+
+def minor_units(value: Any, name: str, currency: str) -> int:
+    """ISO minor units of an amount as Stripe's API counts it; raises InvalidInput."""
+    counted = integer(value, name)
+    return rescaled(counted, _DIGITS[currency], currency) if currency in _DIGITS else counted
+
+
 def integer(value: Any, name: str) -> int:
     """An integer amount or time; raises InvalidInput for anything else, booleans included."""
     if type(value) is not int:
@@ -130,8 +142,8 @@ def from_charge(
     """A captured charge; `intent` is the payment intent that it belongs to, if that was given."""
     metadata = dict(charge.get("metadata") or {}) | dict((intent or {}).get("metadata") or {})
     captured = charge.get("amount_captured") or charge["amount"]
-    charge_id = identifier(charge["id"])
-    amount = integer(captured, "amount")
+    charge_id, currency = identifier(charge["id"]), currency_of(charge)
+    amount = minor_units(captured, "amount", currency)
     return Transaction(
         tenant_id=origin.tenant_id,
         source=origin.source(),
@@ -139,7 +151,7 @@ def from_charge(
         side=Side.PSP,
         kind=Kind.CHARGE,
         amount_minor=amount,
-        currency=currency_of(charge),
+        currency=currency,
         occurred_at=moment(charge["created"]),
         raw_sha256=origin.raw_sha256,
         raw_position=position,
@@ -159,7 +171,8 @@ def from_charge(
 
 def from_refund(refund: Json, origin: Origin, position: str) -> Transaction:
     """A refund, as money out."""
-    amount = -integer(refund["amount"], "amount")
+    currency = currency_of(refund)
+    amount = -minor_units(refund["amount"], "amount", currency)
     found = references([("refund", identifier(refund["id"]), STRONG)])
     found |= charge_references(
         identifier(refund.get("charge")),
@@ -174,7 +187,7 @@ def from_refund(refund: Json, origin: Origin, position: str) -> Transaction:
         side=Side.PSP,
         kind=Kind.REFUND,
         amount_minor=amount,
-        currency=currency_of(refund),
+        currency=currency,
         occurred_at=moment(refund["created"]),
         raw_sha256=origin.raw_sha256,
         raw_position=position,
@@ -186,7 +199,8 @@ def from_refund(refund: Json, origin: Origin, position: str) -> Transaction:
 
 def from_payout(payout: Json, origin: Origin, position: str) -> Transaction:
     """A payout, as money out of the processor's balance (a negative payout comes back in)."""
-    amount, payout_id = -integer(payout["amount"], "amount"), identifier(payout["id"])
+    currency, payout_id = currency_of(payout), identifier(payout["id"])
+    amount = -minor_units(payout["amount"], "amount", currency)
     arrival = payout.get("arrival_date")
     return Transaction(
         tenant_id=origin.tenant_id,
@@ -195,7 +209,7 @@ def from_payout(payout: Json, origin: Origin, position: str) -> Transaction:
         side=Side.PSP,
         kind=Kind.PAYOUT,
         amount_minor=amount,
-        currency=currency_of(payout),
+        currency=currency,
         occurred_at=moment(payout["created"]),
         raw_sha256=origin.raw_sha256,
         raw_position=position,
@@ -227,7 +241,10 @@ def from_balance_transaction(
     kind = kind_of(category)
     expanded: Json = source if isinstance(source, Mapping) else {}
     available = entry.get("available_on")
-    gross, fee = integer(entry["amount"], "amount"), integer(entry["fee"], "fee")
+    currency = currency_of(entry)
+    gross, fee, net = [
+        minor_units(entry[part], part, currency) for part in ("amount", "fee", "net")
+    ]
     external_id = identity(category, source_id, entry_id)
     name = (expanded.get("billing_details") or {}).get("name") if kind is Kind.CHARGE else ""
     return Transaction(
@@ -237,7 +254,7 @@ def from_balance_transaction(
         side=Side.PSP,
         kind=kind,
         amount_minor=gross,
-        currency=currency_of(entry),
+        currency=currency,
         occurred_at=moment(entry["created"]),
         raw_sha256=origin.raw_sha256,
         raw_position=position,
@@ -245,7 +262,7 @@ def from_balance_transaction(
         account=origin.account,
         gross_minor=gross,
         fee_minor=fee,
-        net_minor=integer(entry["net"], "net"),
+        net_minor=net,
         counterparty=Counterparty(clean(name)),
         description=clean(entry.get("description")),
         references=sorted_references(_of_source(kind, source_id, expanded)),

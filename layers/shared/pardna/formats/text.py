@@ -122,7 +122,9 @@ class EntryIds:
     """
 
     def __init__(self) -> None:
-        self._seen: dict[str, int] = {}
+        # Of a million entries nearly all are seen once: eight bytes of a digest stand for each.
+        self._seen: set[int] = set()
+        self._repeated: dict[str, int] = {}
 
     def of(self, reference: str, day: str, amount_minor: int, texts: Iterable[str]) -> str:
         """The external id; `day` is the value date in ISO 8601, or what stands for it."""
@@ -133,5 +135,30 @@ class EntryIds:
             digest = hashlib.sha256("\x1f".join(texts).encode()).hexdigest()[:20]
             named = f"~{digest}"
         key = f"{named}|{day}|{amount_minor}"
-        self._seen[key] = repeated = self._seen.get(key, 0) + 1
-        return key if repeated == 1 else f"{key}|{repeated}"
+        mark = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big")
+        if mark not in self._seen:
+            self._seen.add(mark)
+            return key
+        self._repeated[key] = repeated = self._repeated.get(key, 1) + 1
+        return f"{key}|{repeated}"
+
+
+class FileIds:
+    """The `EntryIds` of a file's statements.
+
+    Statements of one account go on counting where the one before them stopped, because two payments
+    that agree in everything may stand on two pages. A statement that comes again is read as if it
+    were alone: its entries are those that are known.
+    """
+
+    def __init__(self) -> None:
+        self._accounts: dict[str, EntryIds] = {}
+        self._statements: set[int] = set()
+
+    def of(self, source: str, statement: tuple[object, ...]) -> EntryIds:
+        """For a statement, by the account's source and all that distinguishes it from others."""
+        key = hash((source, statement))
+        if key in self._statements:
+            return EntryIds()
+        self._statements.add(key)
+        return self._accounts.setdefault(source, EntryIds())
