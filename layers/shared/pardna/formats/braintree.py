@@ -26,7 +26,7 @@ from pardna.formats.psp import (
     instant,
     movement,
 )
-from pardna.formats.xml import child, children, local, stream, text
+from pardna.formats.xml import child, children, local, stream, text, without_mark
 from pardna.runtime.errors import TooLarge, UnreadableFile
 from pardna.transactions.model import Kind
 
@@ -53,6 +53,7 @@ def read(data: bytes, origin: Origin) -> Parsed:
 
 def _xml(data: bytes) -> bytes:
     """The XML inside a form, inside JSON, or as it is."""
+    data = without_mark(data)
     start = data.lstrip()[:1]
     if start == b"<":
         return data.strip()

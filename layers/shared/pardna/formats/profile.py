@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from itertools import combinations
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -28,10 +29,26 @@ class Span(_Part):
     start: Annotated[int, Field(ge=1, le=100_000)]
     length: Annotated[int, Field(ge=1, le=10_000)]
 
+    @property
+    def end(self) -> int:
+        """Its last character."""
+        return self.start + self.length - 1
+
+    def meets(self, other: Span) -> bool:
+        """Whether a character belongs to both."""
+        return self.start <= other.end and other.start <= self.end
+
+    def crosses(self, other: Span) -> bool:
+        """Whether each has characters that the other has not, and some belong to both."""
+        inside = (self.start - other.start) * (self.end - other.end) <= 0
+        return self.meets(other) and not inside
+
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+Names = Annotated[tuple[Name, ...], Field(min_length=1, max_length=100)]
 #: A CSV's column by its heading, or a cell by its number from one, or a span of characters.
 Column = Name | Annotated[int, Field(ge=1, le=1000)] | Span
+Columns = Annotated[tuple[Column, ...], Field(max_length=50)]
 
 
 class Amounts(_Part):
@@ -46,8 +63,8 @@ class Amounts(_Part):
     debit: Column | None = None
     credit: Column | None = None
     direction: Column | None = None
-    credit_values: tuple[str, ...] = ("C", "CR", "CREDIT", "+")
-    debit_values: tuple[str, ...] = ("D", "DR", "DEBIT", "-")
+    credit_values: Names = ("C", "CR", "CREDIT", "+")
+    debit_values: Names = ("D", "DR", "DEBIT", "-")
     debit_is_negative: bool = False
     negated: bool = False
     fee: Column | None = None
@@ -71,6 +88,10 @@ class Amounts(_Part):
             raise ValueError("a debit needs a credit beside it")
         if self.direction is not None and self.amount is None:
             raise ValueError("a direction belongs to an amount")
+        if {v.upper() for v in self.credit_values} & {v.upper() for v in self.debit_values}:
+            raise ValueError("one value would be both credit and debit")
+        if len(set(self.written())) < len(self.written()):
+            raise ValueError("one column would be two numbers")
         if self.decimal_mark == self.thousands_mark:
             raise ValueError("decimal and thousands marks are the same")
         return self
@@ -82,13 +103,15 @@ class Dates(_Part):
     occurred: Column
     time: Column | None = None
     value: Column | None = None
-    formats: tuple[Name, ...] = ("%Y-%m-%d",)
-    zone: str = "UTC"
+    formats: Annotated[tuple[Name, ...], Field(min_length=1, max_length=20)] = ("%Y-%m-%d",)
+    zone: Name = "UTC"
+
+    def written(self) -> list[Column]:
+        """The columns that hold dates and times."""
+        return [c for c in (self.occurred, self.time, self.value) if c is not None]
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
-        if not self.formats:
-            raise ValueError("at least one date format")
         probe = datetime(2026, 12, 31, 23, 58, 59, tzinfo=UTC)
         for written in self.formats:
             try:
@@ -116,7 +139,7 @@ class Kinds(_Part):
     """What the money did, by a column's value (compared without case); else `default`."""
 
     column: Column | None = None
-    values: dict[str, Kind] = Field(default_factory=dict)
+    values: dict[Name, Kind] = Field(default_factory=dict, max_length=1000)
     default: Kind = Kind.TRANSFER
 
 
@@ -124,7 +147,7 @@ class Skip(_Part):
     """Rows that move no money: those whose column has one of these values (pending, declined)."""
 
     column: Column
-    values: Annotated[tuple[str, ...], Field(min_length=1)]
+    values: Names
 
 
 Stated = Literal["account", "currency", "opening", "closing", "count", "total", "debits", "credits"]
@@ -154,27 +177,27 @@ class Profile(_Part):
     kind: Literal["csv", "fixed_width"] = "csv"
     side: Side = Side.BANK
     encoding: Literal["", "utf-8", "utf-8-sig", "utf-16", "latin-1", "cp1252"] = ""
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    quote: Annotated[str, Field(max_length=1)] = '"'
+    delimiter: Annotated[str, Field(pattern=r"^[\t !-/:-@\[-`{-~]$")] = ","
+    quote: Annotated[str, Field(pattern=r"^[!-/:-@\[-`{-~]?$")] = '"'
     headings: bool = True
     skip_lines: Annotated[int, Field(ge=0, le=1000)] = 0
     detail: Marked | None = None
-    known_columns: tuple[str, ...] = ()
-    account: str = ""
+    known_columns: Annotated[tuple[str, ...], Field(max_length=1000)] = ()
+    account: Annotated[str, Field(max_length=100)] = ""
     account_column: Column | None = None
     currency: str = ""
     currency_column: Column | None = None
     amounts: Amounts
     dates: Dates
-    id_columns: tuple[Column, ...] = ()
-    description_columns: tuple[Column, ...] = ()
+    id_columns: Columns = ()
+    description_columns: Columns = ()
     name_column: Column | None = None
     counterparty_account_column: Column | None = None
-    references: tuple[ReferenceColumn, ...] = ()
+    references: Annotated[tuple[ReferenceColumn, ...], Field(max_length=50)] = ()
     batch_column: Column | None = None
     kinds: Kinds = Kinds()
-    skip: tuple[Skip, ...] = ()
-    marked: tuple[Marked, ...] = ()
+    skip: Annotated[tuple[Skip, ...], Field(max_length=50)] = ()
+    marked: Annotated[tuple[Marked, ...], Field(max_length=100)] = ()
     newest_first: bool = False
 
     @model_validator(mode="after")
@@ -187,21 +210,44 @@ class Profile(_Part):
         states = {what for marked in self.marked for what in marked.states}
         if not self.currency and self.currency_column is None and "currency" not in states:
             raise ValueError("a currency, or where to find it")
-        if self.kind == "csv" and self.delimiter in ("\n", "\r", self.quote):
+        if self.kind == "csv" and self.delimiter == self.quote:
             raise ValueError("this cannot delimit cells")
         wanted = Span if self.kind == "fixed_width" else (str, int)
         if not all(isinstance(c, wanted) for c in self.columns()):
             raise ValueError("spans are for fixed width, headings and numbers for CSV")
+        for marked in (*self.marked, *([self.detail] if self.detail is not None else [])):
+            self._check_marked(marked)
+        self._check_spans()
         if not self.headings and any(isinstance(c, str) for c in self.columns()):
             raise ValueError("without headings columns have numbers")
         return self
+
+    def _check_marked(self, marked: Marked) -> None:
+        """A cell is told by its number in CSV, and by its span (or as the start) in fixed width."""
+        spans = [isinstance(at, Span) for at in marked.states.values()]
+        if self.kind == "csv" and (any(spans) or isinstance(marked.at, Span)):
+            raise ValueError("CSV has numbers of cells, and no spans")
+        if self.kind == "fixed_width" and not (all(spans) and marked.at in (1, _span(marked.at))):
+            raise ValueError("fixed width has spans, and no numbers of cells")
+
+    def _check_spans(self) -> None:
+        """Fields of a line lie apart or one within the other; no number shares a character."""
+        numbers = {c for c in self.amounts.written() if isinstance(c, Span)}
+        dates = {c for c in self.dates.written() if isinstance(c, Span)}
+        every = {c for c in self.columns() if isinstance(c, Span)}
+        for one, other in combinations(sorted(every, key=lambda c: (c.start, c.end)), 2):
+            apart = one in numbers or other in numbers
+            counted = {one, other} <= numbers | dates
+            if one.crosses(other) or (apart and counted and one.meets(other)):
+                where = f"{one.start}-{one.end} and {other.start}-{other.end}"
+                raise ValueError(f"the fields at {where} overlap")
 
     def columns(self) -> list[Column]:
         """All columns that it reads."""
         a, d = self.amounts, self.dates
         single = (
             *(*a.written(), a.direction),
-            *(d.occurred, d.time, d.value),
+            *d.written(),
             *(self.account_column, self.currency_column, self.name_column),
             *(self.counterparty_account_column, self.batch_column, self.kinds.column),
         )
@@ -212,6 +258,10 @@ class Profile(_Part):
             *(s.column for s in self.skip),
         )
         return [c for c in (*single, *lists) if c is not None]
+
+
+def _span(at: int | Span) -> Span | None:
+    return at if isinstance(at, Span) else None
 
 
 def read_profile(text: str | bytes) -> Profile:

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import BinaryIO, cast
 
 from pardna.formats import registry
-from pardna.formats.encoding import decode
+from pardna.formats.encoding import decode, lines
 from pardna.formats.items import Item
 from pardna.formats.model import Origin, Parsed
 from pardna.formats.profile import Profile
@@ -92,7 +92,7 @@ def _name(family: str, module: ModuleType, head: bytes) -> str:
     """What to call a format before it was read, by what its beginning names."""
     if family not in ("camt", "mt940"):
         return str(getattr(module, "FORMAT", family))
-    text = decode(head[: len(head) // 4 * 4])
+    text = "\n".join(lines(decode(head[: len(head) // 4 * 4])))
     if family == "camt":
         found = re.search(r"camt\.05[234]\.\d{3}\.\d{2}", text)
         return found.group() if found else str(module.message_of(text))

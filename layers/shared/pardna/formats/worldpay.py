@@ -14,7 +14,7 @@ from typing import Any
 from pardna.formats.items import Item, collect
 from pardna.formats.model import Origin, Parsed
 from pardna.formats.psp import STRONG, WEAK, currency_of, guarded, identifier, movement, rescaled
-from pardna.formats.xml import child, children, local, stream, text
+from pardna.formats.xml import child, children, local, stream, text, without_mark
 from pardna.runtime.errors import InvalidInput, UnreadableFile
 from pardna.transactions.model import Kind
 
@@ -44,7 +44,8 @@ _STILL = frozenset(
 def read(data: bytes, origin: Origin) -> Parsed:
     """The movements of a notification. Raises UnreadableFile when it is none."""
     events = []
-    for event, element in stream(_DOCTYPE.sub(b"", data, count=1), frozenset({"orderStatusEvent"})):
+    plain = _DOCTYPE.sub(b"", without_mark(data), count=1)
+    for event, element in stream(plain, frozenset({"orderStatusEvent"})):
         if event == "end" and local(element) == "orderStatusEvent":
             events.append(element)
     if not events:

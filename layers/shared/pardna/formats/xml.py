@@ -6,13 +6,16 @@ Based on lxml's iterparse; names are compared without their namespace, because b
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
 from lxml import etree
 
+from pardna.formats.encoding import decode
 from pardna.runtime.errors import TooLarge, UnreadableFile
 
+_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 BYTES_MAX = 256 * 1024 * 1024
 #: Tags that may be in memory at once: of a document that is kept whole, or between two elements
 #: that are released. A process of 256 MB holds a tree of so many.
@@ -57,6 +60,17 @@ def text(element: Any, *paths: str) -> str:
         if found is not None and found.text and found.text.strip():
             return str(found.text).strip()
     return ""
+
+
+def without_mark(data: bytes) -> bytes:
+    """A small document as whoever looks at its bytes needs it: no byte order mark, no UTF-16.
+
+    What was in UTF-16 becomes UTF-8 and loses its declaration; all else stays as it is. Raises
+    UnreadableFile for UTF-16 that is none.
+    """
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in data[:4]:
+        return _DECLARATION.sub("", decode(data), count=1).encode()
+    return data.removeprefix(b"\xef\xbb\xbf")
 
 
 class Meter:
