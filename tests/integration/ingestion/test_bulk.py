@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,16 @@ from functions.ledger import post_delivery
 from pardna.database import migrate
 from pardna.database.session import Database
 from pardna.ingestion import source_wiring, store_wiring, wiring
+from pardna.ingestion.bulk import RecordPart
 from pardna.ingestion.model import Receipt
 from pardna.ledger import wiring as ledger
 from pardna.outbox import wiring as outbox
 from pardna.runtime.errors import Unavailable
 from pardna.runtime.settings import Settings, settings
 from pardna.transactions.lake import PART_ROWS, PartMessage, part_key
-from pardna.transactions.parquet import from_parquet
+from pardna.transactions.parquet import from_parquet, to_parquet
+from pardna.transactions.postgres_bulk import PostgresBulkStore
+from tests.fakes.ingestion import CountingDrain
 from tests.integration.ingestion.conftest import BANK, STRIPE, Deployed
 from tests.support.handlers import Context
 from tests.support.ingestion import TENANT
@@ -262,19 +266,90 @@ def test_rows_that_two_parts_say_end_in_one_transaction_of_two_versions(
     assert road.home.rows(standing) == before
 
 
+CONTRADICTING = (
+    report(600)
+    + report(1).replace(b",jmd,", b",usd,")[len(HEAD) :]
+    + report(3).replace(b",jmd,", b",eur,")[len(HEAD) :]
+    + report(1).replace(b",jmd,", b",usd,")[len(HEAD) :]
+)
+
+
+def standing(road: Bulk) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """What counts, and what was put aside."""
+    heads = "SELECT external_id, kind, currency, amount_minor, content_hash"
+    aside = "SELECT position, code, reason FROM platform.quarantine ORDER BY position"
+    return road.home.rows(f"{heads} FROM platform.transactions ORDER BY 1"), road.home.rows(aside)
+
+
+@pytest.mark.parametrize("part_rows", [300, 100, 601])
 @pytest.mark.parametrize("backwards", [False, True])
-def test_of_rows_of_two_parts_that_contradict_each_other_one_counts(
-    road: Bulk, monkeypatch: pytest.MonkeyPatch, backwards: bool
+def test_of_rows_that_contradict_each_other_the_first_in_the_file_counts_as_in_a_small_one(
+    road: Bulk, monkeypatch: pytest.MonkeyPatch, backwards: bool, part_rows: int
+) -> None:
+    monkeypatch.setattr("pardna.ingestion.bulk.PART_ROWS", part_rows)
+    road.backwards = backwards
+    road.bring(CONTRADICTING)
+    heads, aside = standing(road)
+    assert {row[1:3] for row in heads} == {("charge", "JMD")}
+    assert len(heads) == 600
+    assert [row[0] for row in aside] == [f"line {n}" for n in (602, 603, 604, 605, 606)]
+    assert {row[1] for row in aside} == {"transaction.contradiction"}
+    assert road.journals() == 600
+
+    # The small road comes to the very same, and a replay changes nothing.
+    with psycopg.connect(road.home.database.superuser_conninfo) as connection:
+        connection.execute("SET session_replication_role = replica")
+        for table in ("quarantine", "transaction_versions", "transactions"):
+            connection.execute(f"DELETE FROM platform.{table}".encode())
+    with monkeypatch.context() as patched:
+        patched.setattr("pardna.ingestion.normalise.ROWS_ONLINE", 5_000)
+        road.bring(CONTRADICTING + b"\r\n")
+    assert standing(road) == (heads, aside)
+
+
+def test_parts_that_are_recorded_at_once_agree_on_what_counts(
+    road: Bulk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pardna.ingestion.bulk.PART_ROWS", 100)
+    seen = []
+    for attempt in range(3):
+        digest = road.keep(CONTRADICTING + b"\r\n" * attempt).rpartition("/")[2]
+        assert road.home.normalise(f"raw/{TENANT}/{digest}") == []
+        outbox.relay().relay()
+        outbox.publisher().sweep()
+        for body in road.messages("stage_delivery"):
+            assert _redriven(stage_delivery.handler)(body) == []
+        outbox.relay().relay()
+        outbox.publisher().sweep()
+        parts = [PartMessage.from_json(body) for body in road.messages("record_part")]
+        assert len(parts) == 7
+
+        def recorded(message: PartMessage) -> Any:
+            store = PostgresBulkStore(road.home.database.session())
+            return RecordPart(wiring._parts(), store, CountingDrain(), to_parquet).record(message)
+
+        with ThreadPoolExecutor(7) as pool:
+            counts = list(pool.map(recorded, parts if attempt else parts[::-1]))
+        assert sum(c.refused for c in counts) == 5
+        seen.append(standing(road)[0])
+        assert road.work() == 0
+    assert seen[0] == seen[1] == seen[2]
+    assert {row[1:3] for row in seen[0]} == {("charge", "JMD")}
+    positions = {row[0] for row in standing(road)[1]}
+    assert positions == {f"line {n}" for n in (602, 603, 604, 605, 606)}
+
+
+def test_a_file_that_contradicts_itself_all_over_does_not_count(
+    road: Bulk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pardna.ingestion.bulk.PART_ROWS", 300)
-    road.backwards = backwards
-    road.bring(report(600) + report(1).replace(b",jmd,", b",usd,")[len(HEAD) :])
-
-    # Which one is whose part was recorded first; the other waits for a person, never counts too.
-    assert len(road.canonical()) == 600
-    ((code, position),) = road.home.rows("SELECT code, position FROM platform.quarantine")
-    assert code == "transaction.contradiction"
-    assert position in ("line 2", "line 602")
+    monkeypatch.setattr("pardna.ingestion.contested.CONTESTED_MAX", 2)
+    monkeypatch.setattr("pardna.ingestion.normalise.CONTESTED_MAX", 2)
+    road.bring(CONTRADICTING)
+    assert road.canonical() == []
+    assert road.deliveries() == [("quarantined", "stripe.payout_report", 605)]
+    codes = road.home.rows("SELECT code FROM platform.quarantine")
+    assert ("control.identities",) in codes
 
 
 def test_a_part_that_contradicts_itself_is_heard_once_and_the_rest_put_aside(road: Bulk) -> None:

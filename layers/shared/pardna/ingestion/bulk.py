@@ -19,15 +19,18 @@ Recording a part. All of them may be repeated:
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from pardna.formats.items import Item
+from pardna.ingestion.contested import Identities, standing
+from pardna.ingestion.model import RawKey
 from pardna.ingestion.ports import Drain
 from pardna.ingestion.quality import Gate, Verdict
 from pardna.runtime.errors import NotFound
 from pardna.runtime.observability import count, logger
-from pardna.transactions.bulk import BulkStore, PartCounts, PartFiles, StagedDelivery
+from pardna.transactions.bulk import BulkStore, PartCounts, PartFiles, StagedDelivery, Stands
 from pardna.transactions.lake import (
     PART_ROWS,
     PartMessage,
@@ -37,7 +40,7 @@ from pardna.transactions.lake import (
     staged_key,
     to_lines,
 )
-from pardna.transactions.model import Transaction, canonical
+from pardna.transactions.model import Transaction, canonical, from_dict
 
 PRINCIPAL = "system:ingestion"
 DRAIN_MAX = 100
@@ -70,16 +73,19 @@ class StageDelivery:
         gate: Gate,
         items: Iterable[Item],
         replay_id: str = "",
+        identities: Identities | None = None,
     ) -> int:
         """Put the rows of a file that may count into the lake; how many parts there are.
 
-        Raises what the reader raises, and Unavailable.
+        `identities` hears of each. Raises what the reader raises, and Unavailable.
         """
         parts, rows = 0, list[StagedRow]()
         for item in items:
             group = gate.see(item)
             if group and isinstance(item, Transaction):
                 rows.append(staged_row(item, group))
+                if identities is not None:
+                    identities.note(rows[-1], item, parts + 1)
             if len(rows) == PART_ROWS:
                 parts += 1
                 self._put(staged_key(tenant_id, raw_sha256, parts, replay_id), rows)
@@ -88,6 +94,17 @@ class StageDelivery:
             parts += 1
             self._put(staged_key(tenant_id, raw_sha256, parts, replay_id), rows)
         return parts
+
+    def standing(
+        self, key: RawKey, replay_id: str, verdict: Verdict, heads: set[str], parts: set[int]
+    ) -> dict[str, Stands]:
+        """What counts of identities of which two parts may say different things (`contested`)."""
+
+        def rows_of(part: int) -> Iterable[StagedRow]:
+            found = self.files.get(staged_key(key.tenant_id, key.raw_sha256, part, replay_id))
+            return (row for row in from_lines(found) if verdict.counts(row.group))
+
+        return standing(heads, parts, rows_of, lambda body: from_dict(json.loads(body)))
 
     def _put(self, key: str, rows: Iterable[StagedRow]) -> None:
         self.files.put(key, to_lines(rows))  # boundary 1

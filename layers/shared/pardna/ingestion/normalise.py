@@ -26,6 +26,7 @@ from pardna.formats.model import Parsed, PaymentStatus, Problem, Statement
 from pardna.formats.streaming import open_stream
 from pardna.ingestion.bulk import StageDelivery
 from pardna.ingestion.card_numbers import mask
+from pardna.ingestion.contested import CONTESTED_MAX, Identities
 from pardna.ingestion.event_gaps import EventBook, remember_polled
 from pardna.ingestion.model import RawKey, Receipt, SourceProfile
 from pardna.ingestion.pending import PendingBook
@@ -162,14 +163,22 @@ class NormaliseObject:
         """
         assert self.bulk is not None  # noqa: S101  (for the type checker: `_read` asked)
         correlation_id, replay_id = cause
-        parts = self.bulk.read(key.tenant_id, key.raw_sha256, gate, items, replay_id)
+        with closing(Identities()) as identities:
+            parts = self.bulk.read(
+                key.tenant_id, key.raw_sha256, gate, items, replay_id, identities
+            )
+            heads, of_parts = identities.contested()
+        if len(heads) > CONTESTED_MAX:
+            words = f"more than {CONTESTED_MAX} rows contradict an earlier one"
+            gate.see(Problem("control.identities", "file", words))
         verdict = gate.verdict()
         self._settle(key, receipt, gate.format, verdict)
         result = Normalised(verdict.status, rejected_count=len(verdict.rejected))
         delivery = _delivery(key, receipt, gate.format, verdict.entries_count, verdict)
         if verdict.good_count:
+            stands = self.bulk.standing(key, replay_id, verdict, heads, of_parts)
             staged = StagedDelivery(
-                delivery, parts, correlation_id, verdict.refused_groups, replay_id
+                delivery, parts, correlation_id, verdict.refused_groups, replay_id, stands
             )
             self.bulk.stage(key.tenant_id, staged, verdict)
         else:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from pardna.transactions.lake import PartMessage, StagedRow
+from pardna.transactions.model import Transaction
 from pardna.transactions.ports import Delivery, Rejected, StatementRecord
+
+#: What a record says of a money object that never changes: side, kind, currency (`merge`).
+Stands = tuple[str, str, str]
+
+
+def said_of(transaction: Transaction) -> Stands:
+    """What a record says of these."""
+    return transaction.side.value, transaction.kind.value, transaction.currency
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +25,8 @@ class StagedDelivery:
 
     `delivery` is what will be received once every part is recorded. Rows of `refused_groups`
     (statements that did not stand up) are in the parts and do not count. `replay_id` tells a
-    replay's reading from the first.
+    replay's reading from the first. `standing` are the identities of which rows say different
+    things, and what the first row in the file says: whoever says something else does not count.
     """
 
     delivery: Delivery
@@ -24,6 +34,7 @@ class StagedDelivery:
     correlation_id: str
     refused_groups: frozenset[str] = frozenset()
     replay_id: str = ""
+    standing: Mapping[str, Stands] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from pardna.outbox.postgres import append
 from pardna.runtime.clock import Clock, iso, utc_now
 from pardna.runtime.errors import InvalidInput, NotFound
 from pardna.runtime.events import DELIVERY_RECORDED, DELIVERY_STAGED, Envelope
-from pardna.transactions.bulk import PartCounts, PartRecorded, StagedDelivery
+from pardna.transactions.bulk import PartCounts, PartRecorded, StagedDelivery, said_of
 from pardna.transactions.lake import PartMessage, StagedRow
 from pardna.transactions.model import Transaction, canonical, from_dict, merge, to_dict
 from pardna.transactions.ports import (
@@ -68,13 +68,13 @@ _VERSIONS = (
 _STAGE = (
     "INSERT INTO platform.bulk_deliveries (tenant_id, raw_sha256, source_id, channel, name,"
     " received_at, status, format, entries_count, problems, refused_groups, parts_count,"
-    " correlation_id, replay_id)"
-    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+    " correlation_id, replay_id, standing)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
     " ON CONFLICT DO NOTHING"
 )
 _STAGED = (
     "SELECT source_id, channel, name, raw_sha256, received_at, status, format, entries_count,"
-    " problems, parts_count, correlation_id, refused_groups, replay_id, closed_at"
+    " problems, parts_count, correlation_id, refused_groups, replay_id, standing, closed_at"
     " FROM platform.bulk_deliveries WHERE tenant_id = %s AND raw_sha256 = %s AND replay_id = %s"
 )
 _FINISH = (
@@ -105,7 +105,7 @@ class PostgresBulkStore:
             *(tenant_id, d.raw_sha256, d.source_id, d.channel, d.name, d.received_at),
             *(d.status.value, d.format, d.entries_count, Jsonb([dict(p) for p in d.problems])),
             *(Jsonb(sorted(staged.refused_groups)), staged.parts, staged.correlation_id),
-            staged.replay_id,
+            *(staged.replay_id, Jsonb(dict(staged.standing))),
         )
         with self._database.transaction(tenant_id, principal) as connection:
             new = connection.execute(_STAGE, values).rowcount == 1
@@ -136,7 +136,9 @@ class PostgresBulkStore:
         self, tenant_id: str, principal: str, staged: StagedDelivery, rows: Sequence[StagedRow]
     ) -> PartRecorded:
         """See `BulkStore`."""
+        rows, contested = _that_stand(rows, staged)
         rows, refused = _said_once(rows, staged.delivery.source_id)
+        refused += contested
         with self._database.transaction(tenant_id, principal) as connection:
             _copy(connection, rows)
             known = {row[0]: (row[1], row[2]) for row in connection.execute(_KNOWN, (tenant_id,))}
@@ -253,6 +255,31 @@ class PostgresBulkStore:
         )
 
 
+def _that_stand(
+    rows: Sequence[StagedRow], staged: StagedDelivery
+) -> tuple[Sequence[StagedRow], list[Rejected]]:
+    """Without rows that contradict an earlier one of the file, in whatever part that is."""
+    if not staged.standing:
+        return rows, []
+    kept, refused = list[StagedRow](), list[Rejected]()
+    for row in rows:
+        stands = staged.standing.get(row.transaction_id)
+        if stands is None:
+            kept.append(row)
+            continue
+        t = from_dict(json.loads(row.body))
+        said = said_of(t)
+        if said != stands:
+            at = next(n for n in range(3) if said[n] != stands[n])
+            name = ("side", "kind", "currency")[at]
+            words = f"{name} of {t.source}/{t.external_id} was {stands[at]}"
+            error = InvalidInput("transaction.contradiction", words)
+            refused.append(_rejected(t, error, staged.delivery.source_id))
+        else:
+            kept.append(row)
+    return kept, refused
+
+
 def _said_once(rows: Sequence[StagedRow], source_id: str) -> tuple[list[StagedRow], list[Rejected]]:
     """One row per identity, merged as a small file's are before anything is recorded.
 
@@ -329,4 +356,5 @@ def _staged(row: Sequence[Any]) -> StagedDelivery:
         entries_count=entries,
         problems=tuple(problems),
     )
-    return StagedDelivery(delivery, row[9], row[10], frozenset(row[11]), row[12])
+    standing = {i: (side, kind, currency) for i, (side, kind, currency) in row[13].items()}
+    return StagedDelivery(delivery, row[9], row[10], frozenset(row[11]), row[12], standing)
