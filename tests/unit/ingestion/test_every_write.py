@@ -138,6 +138,9 @@ WRITES = frozenset(
 NOT_A_STORE = frozenset(
     {
         "self._refused.add",
+        "contested.add",
+        "heads.add",
+        "file.write",
         "before.add",
         "files.add",
         "markers.add",
