@@ -6,6 +6,7 @@ import contextlib
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,9 +17,10 @@ from pardna.matching.legs_file import to_bytes
 from pardna.matching.legs_wire import FileTexts
 from pardna.matching.model import Match, Pair, Status
 from pardna.matching.ports import Committed, LakePart, LegState, LegTexts
+from pardna.matching.rules import Alias, default_rules
 from pardna.runtime import keys
 from pardna.transactions.lake import part_key
-from pardna.transactions.model import Transaction, to_dict
+from pardna.transactions.model import Counterparty, Transaction, to_dict
 from pardna.transactions.parquet import to_parquet
 from tests.support.matching import (
     TENANT,
@@ -283,3 +285,35 @@ def test_ten_thousand_rows_are_few_calls() -> None:
     assert found["legs_left_open"] == 49, "one contribution in a hundred never came"
     assert found["matches"] == (found["rows"] - 49) / 2
     assert found["calls_per_row"] < 0.25
+
+
+@pytest.mark.parametrize("where", ["lake", "items"])
+@pytest.mark.parametrize("shard_legs", [1_000_000, 2], ids=["whole", "cut"])
+def test_an_alias_decides_and_is_not_kept(where: str, shard_legs: int) -> None:
+    """What a person taught joins the legs; their items go on saying what their records say."""
+    aliases = (
+        Alias("reference", "ACME JA LTD 2026", "PDN-7K3Q-R01-4"),
+        Alias("name", "A. Brown Esq.", "Avis Brown"),
+    )
+    brown = Counterparty("a brown ESQ")
+    line = bank_line(4, 10_000, weak("payment_reference", "Acme JA Ltd 2026"), counterparty=brown)
+    records = [contribution(4, 10_000, "bank"), line]
+    records += [contribution(n, n, "bank") for n in (6, 7, 8)]
+    with a_bench(shard_legs, rules=replace(default_rules(), aliases=aliases)) as bench:
+        if where == "lake":
+            delivered(bench, "a", records)
+        else:
+            bench.record(*records)
+        told = bench.told(bench.run()["run_id"])
+        assert [m[:3] for m in told["matches"]] == [("internal~bank", 2, "committed")]
+        for leg in legs(line):
+            key = keys.leg(TENANT, leg.pair.value, leg.transaction_id)
+            item = bench.table.item({"pk": {"S": key[0]}, "sk": {"S": key[1]}})
+            assert item is not None
+            said = json.loads(item["body"]["S"])
+            assert said["references"] == [["payment_reference", "Acme JA Ltd 2026", "weak"]]
+            assert said["name"] == "a brown ESQ"
+        [match_id] = bench.state.of_status(TENANT, Status.COMMITTED)
+        bench.state.unmatch(TENANT, match_id, "the alias was wrong")
+        [open_again] = [x for x in bench.state.open_legs(TENANT, Pair.INTERNAL_BANK, "JMD") if x.external_id == "line_4"]  # fmt: skip
+        assert (open_again.name, len(open_again.references)) == ("a brown ESQ", 1)

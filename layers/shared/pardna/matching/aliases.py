@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from pardna.matching.model import Leg
+from pardna.matching.model import Leg, Match
 from pardna.matching.rules import Alias, Rules
 from pardna.runtime.errors import InvalidInput
 from pardna.transactions.model import Reference, Strength
@@ -59,6 +59,12 @@ def applied(legs: Iterable[Leg], rules: Rules) -> list[Leg]:
     references = {normalised(a.value): a.stands_for for a in rules.aliases if a.kind == "reference"}
     names = {normalised(a.value): a.stands_for for a in rules.aliases if a.kind == "name"}
     return [_applied(leg, references, names, rules) for leg in legs]
+
+
+def as_recorded(match: Match, recorded: Mapping[str, Leg]) -> Match:
+    """A match whose members say what their records say: what was taught decides, and is not kept."""
+    members = tuple(recorded.get(leg.transaction_id, leg) for leg in match.members)
+    return replace(match, members=members)
 
 
 def _applied(leg: Leg, references: dict[str, str], names: dict[str, str], rules: Rules) -> Leg:

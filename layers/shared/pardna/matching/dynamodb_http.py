@@ -15,10 +15,12 @@ from typing import Any, cast
 from pardna.runtime.errors import Unavailable
 
 ATTEMPTS = 8
-#: Codes that say "later"; so does every status from 500 on.
+#: Codes that say "later"; so does every status from 500 on. Credentials are asked for again with
+#: every attempt, so expired ones may be replaced by then.
 _LATER = frozenset(
-    {"ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"}
-)
+    {"ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded",
+     "ExpiredTokenException"}
+)  # fmt: skip
 
 
 class Refusal(Exception):
@@ -47,22 +49,22 @@ class SignedCalls:
 
     def call(self, operation: str, body: str) -> dict[str, Any]:
         """The answer. Raises Refusal for what repeating would not change, Unavailable."""
-        from botocore.exceptions import HTTPClientError
+        from botocore.exceptions import ConnectionError as NoConnection
+        from botocore.exceptions import CredentialRetrievalError, HTTPClientError
 
+        silent = (NoConnection, HTTPClientError, CredentialRetrievalError)
         data = body.encode()
         for attempt in range(ATTEMPTS):
             try:
                 status, content = self._send(operation, data)
-            except (
-                HTTPClientError
-            ):  # no connection, or it broke: conditions make repeating harmless
+            except silent:  # nobody there, or it broke: conditions make repeating harmless
                 status, content = 599, b""
-            if status == 200:
-                return cast(dict[str, Any], json.loads(content))
             answer = _readable(content)
-            code = str(answer.get("__type", "")).rpartition("#")[2]
-            if status < 500 and code not in _LATER:
-                raise Refusal(code, answer)
+            if status == 200 and answer is not None:
+                return answer
+            code = str((answer or {}).get("__type", "")).rpartition("#")[2]
+            if 200 < status < 500 and code not in _LATER:
+                raise Refusal(code, answer or {})
             time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311  (spreads contention)
         raise Unavailable("matching.unreachable", "the match table does not answer; try again")
 
@@ -89,9 +91,10 @@ class SignedCalls:
         return answer.status_code, answer.content
 
 
-def _readable(content: bytes) -> dict[str, Any]:
+def _readable(content: bytes) -> dict[str, Any] | None:
+    """An answer's document; None when there is none, or not all of it."""
     try:
         found = json.loads(content)
     except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+        return None
+    return found if isinstance(found, dict) else None

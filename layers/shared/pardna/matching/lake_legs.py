@@ -50,7 +50,8 @@ _LEGS = """CREATE TABLE legs AS SELECT
  strftime(occurred_at, '%Y-%m-%dT%H:%M:%S') || CASE WHEN date_part('microsecond', occurred_at) % 1000000 <> 0
   THEN strftime(occurred_at, '.%f') ELSE '' END || '+00:00' AS occurred_at,
  value_date, gross_minor AS gross, fee_minor AS fee, net_minor AS net, description,
- CASE WHEN side = 'psp' THEN [] ELSE list_filter(pairs, lambda p: p <> pair) END AS exclusive
+ CASE WHEN side = 'psp' THEN [] ELSE list_filter(pairs, lambda p: p <> pair) END AS exclusive,
+ NULL::VARCHAR AS said_name, NULL::STRUCT(type VARCHAR, value VARCHAR, strong BOOLEAN)[] AS said_refs
 FROM (SELECT *, unnest(pairs) AS pair FROM paired WHERE $currency = '' OR currency = $currency)
 WHERE $pair = '' OR pair = $pair
 QUALIFY row_number() OVER (PARTITION BY pair, id ORDER BY version DESC, raw_sha256, raw_position) = 1"""

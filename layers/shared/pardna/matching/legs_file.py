@@ -3,7 +3,8 @@
 
 Columns: ``id, side`` (``l``, ``r``), ``kind, basis, currency, batch, name, refs`` are what legs are
 split by, with ``source, day, account`` what they are matched by; ``lake`` says that the leg has no item
-in the match state yet; the others complete the leg. Who reads rows of the lake writes these columns
+in the match state yet; the others complete the leg. Where aliases have added to what a leg says,
+``said_name`` and ``said_refs`` are what its record says: that, and nothing taught, is written of it. Who reads rows of the lake writes these columns
 without making legs of them (`lake_legs`); items are written from them too (`legs_wire`).
 """
 
@@ -11,9 +12,9 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ _COLUMNS = {
     "net": "BIGINT",
     "description": "VARCHAR",
     "exclusive": "VARCHAR[]",
+    "said_name": "VARCHAR",
+    "said_refs": "STRUCT(type VARCHAR, value VARCHAR, strong BOOLEAN)[]",
 }
 _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 COLUMNS = ", ".join(_COLUMNS)
@@ -66,10 +69,12 @@ LEG = (
 
 @dataclass(frozen=True, slots=True)
 class Filed:
-    """A file's legs, and the ids of those that have no item in the match state yet."""
+    """A file's legs, the ids of those that have no item in the match state yet, and as their records
+    say them those that aliases have added to."""
 
     legs: tuple[Leg, ...]
     lake: frozenset[str]
+    recorded: Mapping[str, Leg]
 
 
 @contextmanager
@@ -83,13 +88,20 @@ def workspace(memory: str = "2GB") -> Iterator[tuple[duckdb.DuckDBPyConnection, 
             yield con, Path(name)
 
 
-def to_bytes(legs: Iterable[Leg], lake: frozenset[str] | None = None) -> bytes:
-    """A file of legs, those of `lake` (None: all of them) marked as such; same legs, same bytes."""
+def to_bytes(
+    legs: Iterable[Leg], lake: frozenset[str] | None = None, recorded: Iterable[Leg] | None = None
+) -> bytes:
+    """A file of legs, those of `lake` (None: all of them) marked as such; same legs, same bytes.
+
+    `recorded` are the same legs in the same order as their records say them.
+    """
     with workspace() as (con, folder):
         said, made = folder / "legs.json", folder / "legs.parquet"
         with said.open("w", encoding="utf-8") as out:
-            for leg in legs:
-                out.write(_canonical(_row(leg, lake)) + "\n")
+            given = legs if recorded is None else zip(legs, recorded, strict=True)
+            for one in given:
+                leg, own = one if isinstance(one, tuple) else (one, one)
+                out.write(_canonical(_row(leg, lake, own)) + "\n")
         con.execute(
             f"CREATE VIEW legs AS SELECT {COLUMNS} FROM read_json('{said}',"
             f" format = 'newline_delimited', columns = {_TYPES}, maximum_object_size = 67108864)"
@@ -131,15 +143,18 @@ def from_bytes(body: bytes) -> Filed:
     with workspace() as (con, folder):
         path = folder / "legs.parquet"
         path.write_bytes(body)
-        query = f"SELECT {LEG}, lake FROM read_parquet(?) ORDER BY id"
+        query = f"SELECT {LEG}, said_name, said_refs, lake FROM read_parquet(?) ORDER BY id"
         found = con.execute(query, [str(path)])
-        legs, lake = [], []
+        legs, lake, recorded = [], [], {}
         while rows := found.fetchmany(5_000):
             for row in rows:
                 legs.append(leg_of(row))
                 if row[-1]:
                     lake.append(row[2])
-    return Filed(tuple(legs), frozenset(lake))
+                if row[-2] is not None:
+                    own = replace(legs[-1], name=row[-3], references=_references(row[-2]))
+                    recorded[own.transaction_id] = own
+    return Filed(tuple(legs), frozenset(lake), recorded)
 
 
 def leg_of(row: Sequence[Any]) -> Leg:
@@ -147,26 +162,36 @@ def leg_of(row: Sequence[Any]) -> Leg:
     (tenant_id, pair, identifier, version, told_by, source, external_id, kind, amount, currency,
      occurred_at, value_date, gross, fee, net, batch, account, name, description, refs,
      exclusive) = row[:21]  # fmt: skip
-    strong, weak = Strength.STRONG, Strength.WEAK
     return Leg(
         tenant_id, _PAIRS[pair], identifier, version, _SIDES[told_by], source, external_id,
         _KINDS[kind], amount, currency, datetime.fromisoformat(occurred_at), value_date, gross, fee,
         net, batch, account, name, description,
-        tuple([Reference(r["type"], r["value"], strong if r["strong"] else weak) for r in refs]),
-        tuple([_PAIRS[p] for p in exclusive]),
+        _references(refs), tuple([_PAIRS[p] for p in exclusive]),
     )  # fmt: skip
 
 
-def _row(leg: Leg, lake: frozenset[str] | None) -> dict[str, Any]:
+def _references(rows: Iterable[Mapping[str, Any]]) -> tuple[Reference, ...]:
+    strong, weak = Strength.STRONG, Strength.WEAK
+    return tuple([Reference(r["type"], r["value"], strong if r["strong"] else weak) for r in rows])
+
+
+def _said(references: Iterable[Reference]) -> list[dict[str, Any]]:
+    return [
+        {"type": r.type, "value": r.value, "strong": r.strength is Strength.STRONG}
+        for r in references
+    ]
+
+
+def _row(leg: Leg, lake: frozenset[str] | None, own: Leg) -> dict[str, Any]:
     value_date: date | None = leg.value_date
+    taught = own is not leg
     return {
         "id": leg.transaction_id, "side": "l" if leg.is_left else "r", "kind": leg.kind.value,
         "basis": leg.basis_minor, "currency": leg.currency, "batch": leg.batch_id,
         "name": leg.name, "source": leg.source, "day": leg.day.isoformat(),
-        "refs": [
-            {"type": r.type, "value": r.value, "strong": r.strength is Strength.STRONG}
-            for r in leg.references
-        ],
+        "refs": _said(leg.references),
+        "said_name": own.name if taught else None,
+        "said_refs": _said(own.references) if taught else None,
         "lake": lake is None or leg.transaction_id in lake,
         "account": leg.account, "tenant_id": leg.tenant_id, "pair": leg.pair.value,
         "version": leg.version, "told_by": leg.side.value, "external_id": leg.external_id,

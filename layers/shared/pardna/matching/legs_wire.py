@@ -40,7 +40,8 @@ _REFERENCE = """lambda r: '[' || to_json(r.type) || ', ' || to_json(r.value)
 _BODY = f"""'{{"account": ' || to_json(account) || ', "batch_id": ' || to_json(batch)
  || ', "description": ' || to_json(description)
  || ', "exclusive": [' || {_joined("exclusive", "lambda p: to_json(p)")}
- || '], "name": ' || to_json(name) || ', "references": [' || {_joined("refs", _REFERENCE)}
+ || '], "name": ' || to_json(coalesce(said_name, name))
+ || ', "references": [' || {_joined("coalesce(said_refs, refs)", _REFERENCE)}
  || '], "value_date": "' || coalesce(value_date::VARCHAR, '') || '"}}'"""
 
 _SHARED = " || ',' || ".join((

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Protocol
 
-from pardna.matching.aliases import applied
+from pardna.matching.aliases import applied, as_recorded
 from pardna.matching.codec import (
     Finding,
     finding_to_plain,
@@ -241,7 +241,8 @@ class MatchShard:
                 (*result.matches, *result.proposals), self._state.refused(tenant_id, pair)
             )
             told = [f for f in result.findings if not told_elsewhere(f, pair)] + refused
-            matches += [replace(m, run_id=run_id) for m in found]
+            recorded = {leg.transaction_id: leg for leg in legs} if rules.aliases else {}
+            matches += [replace(as_recorded(m, recorded), run_id=run_id) for m in found]
             findings += told
             caps.update(result.caps)
             seen |= {leg.transaction_id for leg in legs}

@@ -17,7 +17,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pardna.matching.aliases import applied
+from pardna.matching.aliases import applied, as_recorded
 from pardna.matching.codec import finding_to_plain
 from pardna.matching.legs_file import chosen, from_bytes, names_of, to_bytes
 from pardna.matching.model import Leg, Match, Pair
@@ -90,12 +90,13 @@ class SplitShards:
                 for part in defined["parts"]
                 for leg in self._state.open_part(tenant_id, pair, currency, int(part))
             ]
-            body, count = to_bytes(applied(legs, rules), frozenset()), len(legs)
+            body, count = to_bytes(applied(legs, rules), frozenset(), legs), len(legs)
         else:
             stand = [LakePart(*part) for part in defined["lake"]]
             body, count = self._unknown(tenant_id, self._lake.file(stand, pair, currency))
             if rules.aliases:
-                body = to_bytes(applied(from_bytes(body).legs, rules))
+                own = from_bytes(body).legs
+                body = to_bytes(applied(own, rules), None, own)
         self._files.put_once(rest_key(tenant_id, run_id, int(defined["shard"])), body)
         return ShardPlan((), (), count, 0, {})
 
@@ -164,7 +165,7 @@ class SplitShards:
         self._files.put_once(rest_key(tenant_id, run_id, shard), chosen(body, done.rest))
         waiting = {leg.transaction_id for leg in result.waiting}
         return ShardPlan(
-            tuple(replace(m, run_id=run_id) for m in found),
+            tuple(replace(as_recorded(m, filed.recorded), run_id=run_id) for m in found),
             tuple(finding_to_plain(f) for f in told),
             0,  # they were counted when they were read
             len(waiting - spoken_for),
