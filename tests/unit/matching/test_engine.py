@@ -11,7 +11,7 @@ from pardna.matching.engine import Result, match
 from pardna.matching.model import Leg, Pair
 from pardna.matching.rules import FeeSchedule, FeeTier, PairRules, Rules, default_rules
 from pardna.runtime.errors import InvalidInput
-from pardna.transactions.model import Counterparty, Kind, Transaction
+from pardna.transactions.model import Counterparty, Kind, Reference, Transaction
 from tests.support.matching import (
     DAY,
     bank_line,
@@ -309,6 +309,48 @@ def test_a_payment_in_parts_is_found_the_other_way_round() -> None:
     result = run(named("l", 9, 508), *lines, pair=Pair.INTERNAL_BANK, on=LATE)
     [found] = result.proposals
     assert (found.shape, names(found.members)) == ("1:n", ["con_g9", "line_0", "line_1"])
+
+
+def known(side: str, number: int, amount: int, end_to_end: str, *more: Reference) -> Transaction:
+    """A movement of one counterparty that names an identity."""
+    references = (strong("end_to_end", end_to_end), *more)
+    return replace(named(side, number, amount), references=references)
+
+
+def test_what_a_strong_reference_contradicts_is_joined_at_no_level() -> None:
+    """Each carries its own identity and nothing else that differs: never the same movement."""
+    ours, theirs = known("l", 1, 700, "E2E-A"), known("r", 2, 700, "E2E-B")
+    result = run(ours, theirs, pair=Pair.INTERNAL_BANK, on=LATE)
+    assert result.matches == result.proposals == ()
+    # Level 4 would have proposed them, but for the identities.
+    [found] = run(ours, named("r", 2, 700), pair=Pair.INTERNAL_BANK, on=LATE).proposals
+    assert found.level == 4
+
+
+@pytest.mark.parametrize(("identity", "proposals"), [("E2E-B", 0), ("", 1)])
+def test_a_set_holds_no_movement_that_a_strong_reference_contradicts(
+    identity: str, proposals: int
+) -> None:
+    parts = [known("l", n, amount, f"E2E-{n}") for n, amount in ((3, 301), (4, 207))]
+    whole = known("r", 9, 508, identity) if identity else named("r", 9, 508)
+    result = run(*parts, whole, pair=Pair.INTERNAL_BANK, on=LATE)
+    assert result.matches == ()
+    assert len(result.proposals) == proposals
+
+
+@pytest.mark.parametrize(("identity", "matches"), [("E2E-B", 0), ("", 1)])
+def test_a_reference_sum_holds_no_movement_that_a_strong_reference_contradicts(
+    identity: str, matches: int
+) -> None:
+    shared = weak("payment_reference", "PDN-7K3Q-R01-77")
+    ours = known("l", 1, 508, "E2E-A", shared)
+    parts = [
+        known("r", n, amount, identity, shared) if identity
+        else replace(named("r", n, amount), references=(shared,))
+        for n, amount in ((3, 301), (4, 207))
+    ]  # fmt: skip
+    result = run(ours, *parts, pair=Pair.INTERNAL_BANK, on=LATE)
+    assert len(result.matches) == matches
 
 
 def test_sets_that_are_not_the_only_ones_are_ambiguous() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from itertools import accumulate
 from pathlib import Path
 
 import duckdb
@@ -21,7 +22,6 @@ from pardna.matching.engine_base import SIDES, Engine
 from pardna.matching.model import Pair
 from pardna.matching.rules import Rules
 
-_ROW_OF_FILE = "(file_index::BIGINT << 40) + file_row_number"
 _RAW = """
 CREATE VIEW raw_{side} AS
 SELECT {leg} AS leg, id, source, kind, amount_minor::BIGINT AS basis, currency, day, coalesce(batch, '') AS batch,
@@ -155,27 +155,41 @@ def run_bulk(
     """Match two tables of `con`, or ``read_parquet(...)`` calls, and write what became of them to
     `out`. Raises InvalidInput for rows without id, source, kind, currency or day."""
     for side, source in zip(SIDES, (left, right), strict=True):
-        leg = _ROW_OF_FILE if source.startswith("read_parquet(") else "rowid"
-        con.execute(_RAW.format(side=side, source=source, leg=leg))
-    engine = Engine(con, rules, pair, reference_date)
-    progress("reading")
-    engine.read()
-    for step in STEPS:
-        progress(step.__name__.replace("_", " "))
-        step(engine)
-    progress("writing")
+        con.execute(_RAW.format(side=side, source=source, leg=_row_number(con, source)))
+    with Engine(con, rules, pair, reference_date) as engine:
+        progress("reading")
+        engine.read()
+        for step in STEPS:
+            progress(step.__name__.replace("_", " "))
+            step(engine)
+        progress("writing")
+        _write(engine, out, formats)
+        return _counts(con, engine)
+
+
+def _write(engine: Engine, out: Path, formats: tuple[str, ...]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for statement in _STORIES:
-        con.execute(statement)
+        engine.con.execute(statement)
     for extension in formats:
         values = {"out": str(out).replace("'", "''"), "extension": extension}
         matches, breaks, waiting = (
-            harmless_copy(con, written) if extension == "csv" else written
+            harmless_copy(engine.con, written) if extension == "csv" else written
             for statement in (_MATCHES, _BREAKS, _WAITING)
             for written in (statement.format(**values, options=FORMATS[extension]),)
         )
         engine.at_once((matches,), (breaks, waiting))
-    return _counts(con, engine)
+
+
+def _row_number(con: duckdb.DuckDBPyConnection, source: str) -> str:
+    """A row's number from 0 on, as an expression: of Parquet files, one after the other."""
+    if not source.startswith("read_parquet("):
+        return "rowid::INTEGER"
+    files = con.execute(f"SELECT file_index, count(*) FROM {source} GROUP BY ALL ORDER BY ALL")
+    rows = [count for _, count in files.fetchall()]
+    if len(rows) < 2:
+        return "file_row_number::INTEGER"
+    return f"(file_row_number + {[0, *accumulate(rows)]}[file_index::INTEGER + 1])::INTEGER"
 
 
 def _counts(con: duckdb.DuckDBPyConnection, engine: Engine) -> BulkCounts:

@@ -50,11 +50,16 @@ def database(threads: int = 2, memory: str = "1GB") -> Iterator[duckdb.DuckDBPyC
         con.close()
 
 
+def number_legs(side: str) -> str:
+    """``raw_*`` of ``given_*``: the same rows, numbered."""
+    return f"CREATE VIEW raw_{side} AS SELECT rowid::INTEGER AS leg, * FROM given_{side}"  # noqa: S608
+
+
 def load_legs(engine: Engine, side: str, legs: Sequence[Leg]) -> None:
     """Fill ``raw_l`` or ``raw_r`` from the domain's legs."""
     body = ", ".join(f"{name} {type_}" for name, type_ in LEG_COLUMNS.items())
     engine.con.execute(f"CREATE TABLE given_{side} ({body})")
-    engine.con.execute(f"CREATE VIEW raw_{side} AS SELECT rowid AS leg, * FROM given_{side}")  # noqa: S608
+    engine.con.execute(number_legs(side))
     engine.insert(
         f"given_{side}",
         list(LEG_COLUMNS.values()),
@@ -91,8 +96,7 @@ def match(
     """Match the legs of two sides; see the module's first lines. Legs are distinct by id."""
     from pardna.matching.explain import to_result
 
-    with database() as con:
-        engine = Engine(con, rules, pair, reference_date)
+    with database() as con, Engine(con, rules, pair, reference_date) as engine:
         for side, legs in zip(SIDES, (left, right), strict=True):
             load_legs(engine, side, legs)
         engine.read()

@@ -2,10 +2,12 @@
 """What the engine's levels share: the database of one run, its legs, and how candidates are chosen.
 
 Relations, for each side (``l``, ``r``): ``legs_*`` (all legs as they are read; `leg` is the row's
-place in its file, so it never decides anything), ``carried_*`` (the references of all legs),
-``rest_*`` (what level 1 left over), ``refs_*`` (the references of those, normalised), ``open_*``
-(legs that no level has decided). What is decided goes to
-``decisions``, ``findings`` and ``waiting``, with all that its explanation needs.
+place in its file, so it never decides anything), ``ids_*`` (the identities of all legs; after level 1
+of those that it left over), ``rest_*`` (the legs that level 1 left over), ``refs_*`` (their other
+references, normalised), ``open_*`` (a bit for each leg, by its number: whether
+nothing has decided it yet; asked by ``is_open_*``). What is decided goes to ``identified`` (level 1), ``ruled``
+(level 2) and ``decided`` (the others), which ``decisions`` shows as one, and to ``findings`` and
+``waiting``, with all that its explanation needs.
 
 Where an order must decide, it is that of ids: the input's order changes nothing.
 """
@@ -15,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import date
-from typing import Any
+from typing import Any, Self
 
 import duckdb
 
@@ -30,7 +32,7 @@ Statement = str | tuple[str, Mapping[str, Any]]
 SIDES = ("l", "r")
 REFERENCE = "STRUCT(type VARCHAR, value VARCHAR, strong BOOLEAN)[]"
 #: What the engine reads: one relation a side, ``raw_l`` and ``raw_r``, with these columns and
-#: `leg`, a number for each row that stays the same while the engine runs.
+#: `leg`, the row's number from 0 on, which stays the same while the engine runs.
 LEG_COLUMNS = {
     "id": "VARCHAR", "source": "VARCHAR", "kind": "VARCHAR", "basis": "BIGINT",
     "currency": "VARCHAR", "day": "DATE", "batch": "VARCHAR", "name": "VARCHAR",
@@ -38,7 +40,7 @@ LEG_COLUMNS = {
 }  # fmt: skip
 
 #: Without case and punctuation; what people, banks and forms change in a reference.
-NORMALISED = "regexp_replace(upper({0}), '[^A-Z0-9]', '', 'g')"
+NORMALISED = "regexp_replace(upper({0}), '[^A-Z0-9]+', '', 'g')"
 
 #: Words that repeat are enums: they cost little to keep and to write.
 _TABLES = """
@@ -47,18 +49,43 @@ CREATE TYPE rule AS ENUM ('identity', 'settlement', 'reference', 'reference_one_
 CREATE TYPE variance AS ENUM ('', 'fee', 'rounding');
 CREATE TYPE reference_type AS ENUM ({types});
 CREATE TYPE currency AS ENUM ({currencies});
-CREATE TABLE decisions (l BIGINT, r BIGINT, left_id VARCHAR, right_id VARCHAR, currency currency,
+CREATE TABLE identified (l INTEGER, r INTEGER, left_id VARCHAR, right_id VARCHAR, currency currency,
+    left_minor BIGINT, right_minor BIGINT, days INTEGER, type reference_type, value VARCHAR);
+CREATE TABLE ruled (l INTEGER, r INTEGER, left_id VARCHAR, right_id VARCHAR, currency currency,
+    left_minor BIGINT, right_minor BIGINT, days INTEGER, edits UTINYINT, confidence SMALLINT,
+    variance variance, value VARCHAR, other VARCHAR, cost INTEGER);
+CREATE TABLE decided (l INTEGER, r INTEGER, left_id VARCHAR, right_id VARCHAR, currency currency,
     left_minor BIGINT, right_minor BIGINT, days INTEGER, level UTINYINT, rule rule,
     confidence SMALLINT, variance variance, type reference_type, value VARCHAR, other VARCHAR,
-    rival BIGINT, margin INTEGER, proposed BOOLEAN DEFAULT false,
+    rival INTEGER, margin INTEGER, proposed BOOLEAN DEFAULT false,
     left_name VARCHAR, right_name VARCHAR);
-CREATE TABLE findings (class VARCHAR, code VARCHAR, l BIGINT, r BIGINT, value VARCHAR,
+CREATE VIEW decisions AS
+SELECT l, r, left_id, right_id, currency, left_minor, right_minor, days, 1::UTINYINT AS level,
+    'identity'::rule AS rule, 10000::SMALLINT AS confidence, ''::variance AS variance, type, value,
+    NULL::VARCHAR AS other, NULL::INTEGER AS rival, NULL::INTEGER AS margin, false AS proposed,
+    NULL::VARCHAR AS left_name, NULL::VARCHAR AS right_name FROM identified
+UNION ALL SELECT l, r, left_id, right_id, currency, left_minor, right_minor, days, 2::UTINYINT,
+    CASE edits WHEN 0 THEN 'reference'::rule ELSE 'reference_one_edit'::rule END, confidence,
+    variance, 'reference'::reference_type, value, other, NULL, NULL, false, NULL, NULL FROM ruled
+UNION ALL FROM decided;
+CREATE TABLE findings (class VARCHAR, code VARCHAR, l INTEGER, r INTEGER, value VARCHAR,
     number BIGINT, other BIGINT);
-CREATE TABLE waiting (l BIGINT, r BIGINT);
-CREATE TABLE extra_members (l BIGINT, side VARCHAR, leg BIGINT);
+CREATE TABLE waiting (l INTEGER, r INTEGER);
+CREATE TABLE extra_members (l INTEGER, side VARCHAR, leg INTEGER);
 """
-DECIDED = """(l, r, left_id, right_id, currency, left_minor, right_minor, days, level, rule,
+DECIDED = """decided (l, r, left_id, right_id, currency, left_minor, right_minor, days, level, rule,
     confidence, variance, type, value, other, rival, margin)"""
+
+#: Open legs as bits: legs are numbered from 0, and asking one bit costs less than a join. Each
+#: connection keeps them in a variable of its own.
+_OPEN = """
+SET VARIABLE open_{side} = ~bitstring('0', {legs});
+CREATE OR REPLACE MACRO is_open_{side}(leg) AS get_bit(getvariable('open_{side}'), leg) = 1;
+"""
+_CLOSE = """
+SET VARIABLE open_{side} = (SELECT coalesce(getvariable('open_{side}') & ~bitstring_agg(leg, 0, {last}),
+                                            getvariable('open_{side}')) FROM ({closed}))
+"""
 
 _LEGS = """
 CREATE VIEW legs_{side} AS
@@ -77,23 +104,26 @@ FROM (SELECT leg, id, basis, ordinal, currency, len(refs) > 1 AS several, unnest
 #: Normalising is dear: only what some level compares normalised.
 _REFERENCES = f"""
 CREATE TABLE refs_{{side}} AS
-SELECT leg, id, source, basis, ordinal, currency, single, type,
-       coalesce(list_contains($soft, type), false) AS soft,
+SELECT leg, id, source, basis, ordinal, currency, single, type, coalesce({{soft}}, false) AS soft,
        CASE type WHEN 'payout' THEN value END AS value, {NORMALISED.format("value")} AS norm
 FROM (SELECT leg, type, value FROM carried_{{side}}
-      WHERE NOT strong OR list_contains($soft, type) OR type IN ('payout', 'trace'))
+      WHERE NOT strong OR {{soft}} OR type IN ('payout', 'trace'))
 JOIN rest_{{side}} USING (leg)
 """
 _SINGLE = {"l": "batch = '' AND kind <> 'payout'", "r": "true"}
 
 
 class Engine:
-    """One run over one pair in a database of its own. Use `match`, or `run_bulk` for Parquet."""
+    """One run over one pair in a database of its own. Use `match`, or `run_bulk` for Parquet.
+
+    A context manager: it holds a second connection and a thread.
+    """
 
     def __init__(
         self, con: duckdb.DuckDBPyConnection, rules: Rules, pair: Pair, reference_date: date
     ) -> None:
         self.con = con
+        self._second = con.cursor()
         self._beside = ThreadPoolExecutor(1)
         self.rules = rules
         self.pair = pair
@@ -105,6 +135,13 @@ class Engine:
         self.counts: dict[str, int] = {}
         #: Those that occur in the legs.
         self.currencies: frozenset[str] = frozenset()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._beside.shutdown()
+        self._second.close()
 
     def read(self) -> None:
         """Read ``raw_l`` and ``raw_r`` (`LEG_COLUMNS`). Raises InvalidInput for a leg without id,
@@ -133,6 +170,13 @@ class Engine:
         )
         for side in SIDES:
             con.execute(_LEGS.format(side=side))
+        self.open_all()
+
+    def open_all(self) -> None:
+        """Every leg is open."""
+        opened = [_OPEN.format(side=side, legs=max(legs, 1)) for side, legs in self.counts.items()]
+        for con in (self.con, self._second):
+            _run(con, opened)
 
     def read_references(self) -> None:
         """``carried_*``, and of it ``ids_*``: the strong references that identify."""
@@ -141,37 +185,45 @@ class Engine:
 
     def keep_rest(self) -> None:
         """After level 1: the legs that are still open, and their references."""
-        gone = "(SELECT NULL::BIGINT AS l, unnest([charge, refund]) AS r FROM reversals)"
+        soft = f"type IN ({_words(self.own.soft_types)})" if self.own.soft_types else "false"
+        self.close("SELECT {side} AS leg FROM identified")
         self.at_once(
             *(
                 (
                     f"CREATE TABLE rest_{side} AS SELECT * EXCLUDE (day, account, refs),"
                     f" {_SINGLE[side]} AS single FROM legs_{side}"
-                    f" ANTI JOIN decisions d ON d.{side} = leg",
-                    (_REFERENCES.format(side=side), {"soft": list(self.own.soft_types)}),
+                    f" WHERE is_open_{side}(leg)",
+                    _REFERENCES.format(side=side, soft=soft),
                     f"CREATE VIEW soft_{side} AS FROM refs_{side} WHERE soft AND length(norm) >= 6",
-                    f"CREATE TABLE open_{side} AS SELECT leg FROM rest_{side}",
+                    f"CREATE TABLE rest_ids_{side} AS SELECT leg, type, value FROM ids_{side}"
+                    f" WHERE is_open_{side}(leg)",
+                    f"CREATE OR REPLACE VIEW ids_{side} AS FROM rest_ids_{side}",
+                    f"DROP TABLE carried_{side}",
                 )
                 for side in SIDES
             )
         )
-        self.drop_closed(gone)
+        self.drop_closed("(SELECT NULL AS l, unnest([charge, refund]) AS r FROM reversals)")
 
     def drop_closed(self, *more: str) -> None:
         """Take what is decided or found off ``open_*``; `more` are tables with columns l and r.
 
-        What level 1 decided is in no ``rest_*`` and was never open.
+        What level 1 decided is in no ``rest_*`` and was never open; level 2 gives what it decided.
         """
-        later = "(SELECT l, r FROM decisions WHERE level > 1)"
-        gone = " UNION ALL ".join(
-            f"SELECT {{side}} AS leg FROM {table} WHERE {{side}} IS NOT NULL"
-            for table in (later, "findings", *more)
+        self.close(
+            " UNION ALL ".join(
+                f"SELECT {{side}} AS leg FROM {table} WHERE {{side}} IS NOT NULL"
+                for table in ("decided", "findings", *more)
+            )
         )
-        self.both(
-            "CREATE OR REPLACE TABLE open_{side} AS FROM open_{side} ANTI JOIN ("
-            + gone
-            + ") USING (leg)"
-        )
+
+    def close(self, closed: str) -> None:
+        """Take the legs that a query gives, in which ``{side}`` is the side, off ``open_*``."""
+        query = [
+            _CLOSE.format(side=side, last=max(legs, 1) - 1, closed=closed.format(side=side))
+            for side, legs in self.counts.items()
+        ]
+        self.at_once(query, query)
 
     def both(self, *statements: Statement) -> dict[str, int]:
         """The same for the left and the right side at once, ``{side}`` being the side. Gives the
@@ -194,12 +246,11 @@ class Engine:
 
         A statement over few rows, or a plan's last step, leaves a core idle.
         """
-        with self.con.cursor() as other:
-            later = self._beside.submit(_run, other, second)
-            try:
-                made = _run(self.con, first)
-            finally:
-                wait([later])
+        later = self._beside.submit(_run, self._second, second)
+        try:
+            made = _run(self.con, first)
+        finally:
+            wait([later])
         return made, later.result()
 
     def number(self, query: str, parameters: object = None) -> int:
@@ -251,7 +302,7 @@ class Engine:
         )
         self.cap("components_too_large", large)
         self.con.execute(
-            "CREATE OR REPLACE TABLE chosen (l BIGINT, r BIGINT, cost BIGINT, rival BIGINT,"
+            "CREATE OR REPLACE TABLE chosen (l INTEGER, r INTEGER, cost BIGINT, rival INTEGER,"
             " rival_cost BIGINT, contested BOOLEAN)"
         )
         self.insert(

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 
 from pardna.matching.engine_base import DECIDED, Engine
+from pardna.matching.engine_identity import drop_contradicted
 from pardna.matching.subset import Found, search
 
 #: A run's searches together take no more than this many times `subset_steps`.
@@ -19,18 +20,23 @@ _RUN_STEPS = 10
 _OPEN = """
 CREATE OR REPLACE TABLE groupable_{side} AS
 SELECT leg, id, currency, basis, ordinal, lower(name) AS name, count(*) OVER (PARTITION BY currency, lower(name)) AS crowd
-FROM rest_{side} SEMI JOIN open_{side} USING (leg)
-WHERE basis <> 0 AND name <> '' AND single AND leg NOT IN (SELECT {side} FROM identity_edges)
+FROM rest_{side}
+WHERE is_open_{side}(leg) AND basis <> 0 AND name <> '' AND single AND leg NOT IN (SELECT {side} FROM identity_edges)
 """
 
-#: One row a movement that several of the other side may come to: what they are, in the order of ids.
-_ASKED = """
-SELECT t.leg, t.basis, t.name, list(m.leg ORDER BY m.id), list(m.basis ORDER BY m.id)
+#: What could be part of a movement of the other side.
+_PARTS = """
+CREATE OR REPLACE TABLE parts AS
+SELECT t.leg AS {one}, m.leg AS {many}, t.id, t.basis, t.name, m.id AS part_id, m.basis AS part
 FROM groupable_{one} t JOIN groupable_{many} m USING (currency, name)
 WHERE m.crowd <= $most AND sign(m.basis) = sign(t.basis) AND abs(m.basis) < abs(t.basis)
   AND {apart} BETWEEN -$before AND $after
-GROUP BY t.leg, t.id, t.basis, t.name
-HAVING count(*) >= 2 AND sum(abs(m.basis)) >= abs(t.basis) ORDER BY t.id
+"""
+#: One row a movement that several of the other side may come to: what they are, in the order of ids.
+_ASKED = """
+SELECT {one}, basis, name, list({many} ORDER BY part_id), list(part ORDER BY part_id)
+FROM parts GROUP BY {one}, id, basis, name
+HAVING count(*) >= 2 AND sum(abs(part)) >= abs(basis) ORDER BY id
 """
 _TOO_MANY = """
 SELECT count(DISTINCT t.leg) FROM groupable_{one} t
@@ -54,10 +60,12 @@ def groups(engine: Engine) -> None:
         engine.cap("groups_of_too_many_candidates", crowded)
         window = engine.own.rule_window
         apart = "t.ordinal - m.ordinal" if one == "r" else "m.ordinal - t.ordinal"
-        rows = engine.con.execute(
-            _ASKED.format(one=one, many=many, apart=apart),
+        engine.con.execute(
+            _PARTS.format(one=one, many=many, apart=apart),
             {**most, "before": window.before, "after": window.after},
-        ).fetchall()
+        )
+        drop_contradicted(engine, "parts")
+        rows = engine.con.execute(_ASKED.format(one=one, many=many)).fetchall()
         for leg, total, name, legs, amounts in rows:
             answer = search(amounts, total, min(engine.own.subset_steps, budget))
             budget -= answer.steps
@@ -95,7 +103,7 @@ def _propose(engine: Engine, found: list[tuple[str, int, list[int], str, int]]) 
             continue
         left, right = (leg, members[0]) if one == "l" else (members[0], leg)
         engine.con.execute(
-            f"INSERT INTO decisions {DECIDED[:-1]}, proposed) SELECT x.leg, y.leg, x.id, y.id,"
+            f"INSERT INTO {DECIDED[:-1]}, proposed) SELECT x.leg, y.leg, x.id, y.id,"
             " x.currency, x.basis, y.basis, (y.ordinal - x.ordinal)::INTEGER, 3, 'group', 8000, '',"
             " '', x.name, ?, NULL, NULL, true FROM rest_l x, rest_r y WHERE x.leg = ? AND y.leg = ?",
             [str(candidates), left, right],

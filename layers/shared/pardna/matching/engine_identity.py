@@ -13,13 +13,12 @@ WHERE hash(value) IN (SELECT hash(value) FROM ids_{side} GROUP BY ALL HAVING cou
 GROUP BY ALL HAVING count(DISTINCT leg) > $cap
 """
 
-#: Every pair that shares an identity, told as the match that it will mostly be. A pair that shares
-#: several appears as often.
+#: Every pair that shares an identity: the match that it will mostly be. A pair that shares several
+#: appears as often.
 _PAIRS = """
-INSERT INTO decisions BY NAME
+INSERT INTO identified BY NAME
 SELECT a.leg AS l, b.leg AS r, a.id AS left_id, b.id AS right_id, currency, type, value,
-       a.basis AS left_minor, b.basis AS right_minor, (b.ordinal - a.ordinal)::INTEGER AS days,
-       1 AS level, 'identity' AS rule, 10000 AS confidence, '' AS variance
+       a.basis AS left_minor, b.basis AS right_minor, (b.ordinal - a.ordinal)::INTEGER AS days
 FROM {left} a JOIN {right} b USING (currency, type, value)
 WHERE a.basis IS NULL OR b.basis IS NULL OR sign(a.basis) = sign(b.basis)
 """
@@ -28,11 +27,13 @@ _NOT_CROWDED = """(FROM ids_{side} ANTI JOIN crowded_l USING (currency, type, va
 
 #: Both name the same kind of identity and never the same one: no level may join them.
 _CONTRADICTED = """
-SELECT DISTINCT l, r FROM (
-    SELECT e.l, e.r FROM {pairs} e JOIN ids_l a ON a.leg = e.l AND a.several
+SELECT l, r FROM (
+    SELECT e.l, e.r FROM (SELECT DISTINCT l, r FROM {pairs}) e JOIN ids_l a ON a.leg = e.l {which}
     JOIN ids_r b ON b.leg = e.r AND b.type = a.type
-    GROUP BY e.l, e.r, a.type HAVING NOT bool_or(a.value = b.value))
+    GROUP BY e.l, e.r, a.type HAVING NOT bool_or(a.value = b.value)) GROUP BY ALL
 """
+#: Of pairs that share an identity only legs with several references can contradict each other.
+_SEVERAL = "AND a.several"
 
 #: A charge and the refund that gave all of it back: together they are nothing, to nobody's account.
 #: Not a refund that our books know as one of theirs: then each of the two has its counterpart.
@@ -46,7 +47,7 @@ WITH told AS (SELECT leg, currency, kind, source, basis, ref.value AS value, ref
     FROM told c JOIN told r USING (currency, value, source)
     WHERE c.strong AND c.kind = 'charge' AND r.kind = 'refund'
       AND c.basis > 0 AND r.basis = -c.basis
-      AND r.leg NOT IN (SELECT r FROM decisions))
+      AND r.leg NOT IN (SELECT r FROM identified))
 SELECT charge, refund, min(value) AS value FROM pairs
 WHERE charge IN (SELECT charge FROM pairs GROUP BY charge HAVING count(DISTINCT refund) = 1)
   AND refund IN (SELECT refund FROM pairs GROUP BY refund HAVING count(DISTINCT charge) = 1)
@@ -64,7 +65,7 @@ SELECT l, r, left_id, right_id, currency, min(type) AS type,
        any_value(right_minor) - any_value(left_minor) AS diff,
        coalesce(any_value(left_minor) = any_value(right_minor), false) AS exact,
        any_value(left_minor) IS NULL OR any_value(right_minor) IS NULL AS unknown
-FROM decisions WHERE {what} GROUP BY l, r, left_id, right_id, currency, days
+FROM identified WHERE {what} GROUP BY l, r, left_id, right_id, currency, days
 """
 
 
@@ -76,12 +77,12 @@ def level_1(engine: Engine) -> None:
     con, window = engine.con, engine.own.identity_window
     exact = _EXACT.format(before=-window.before, after=window.after)
     engine.both(
-        "CREATE TABLE several_{side} AS SELECT {side} FROM decisions GROUP BY {side}"
+        "CREATE TABLE several_{side} AS SELECT {side} FROM identified GROUP BY {side}"
         " HAVING count(*) > 1"
     )
     other = f"l IN (FROM several_l) OR r IN (FROM several_r) OR ({exact}) IS NOT TRUE"
     con.execute(_EDGES.format(what=other))
-    con.execute(f"DELETE FROM decisions WHERE {other}")
+    con.execute(f"DELETE FROM identified WHERE {other}")
     con.execute(
         "CREATE TABLE candidates AS SELECT l, r, left_id, right_id, abs(days) AS cost"
         f" FROM identity_edges WHERE {exact}"
@@ -89,21 +90,20 @@ def level_1(engine: Engine) -> None:
     engine.choose("candidates")
     con.execute("INSERT INTO chosen SELECT l, r, cost, NULL, NULL, false FROM alone")
     con.execute(
-        "INSERT INTO decisions BY NAME SELECT l, r, left_id, right_id, currency, left_minor,"
-        " right_minor, days, 1 AS level, 'identity' AS rule, 10000 AS confidence, '' AS variance,"
-        " type, value FROM identity_edges SEMI JOIN chosen USING (l, r)"
+        "INSERT INTO identified BY NAME SELECT l, r, left_id, right_id, currency, left_minor,"
+        " right_minor, days, type, value FROM identity_edges SEMI JOIN chosen USING (l, r)"
     )
     _duplicates(engine)
     engine.keep_rest()
     # Later levels ask only about legs that are still open.
     con.execute(
         "CREATE OR REPLACE TABLE identity_edges AS FROM identity_edges"
-        " WHERE l IN (FROM open_l) OR r IN (FROM open_r)"
+        " WHERE is_open_l(l) OR is_open_r(r)"
     )
 
 
 def _pairs(engine: Engine) -> None:
-    """``identity_pairs``, without crowds and contradictions."""
+    """``identified``: all pairs that share an identity, without crowds and contradictions."""
     con, crowds = engine.con, 0
     engine.read_references()
     for side, found in engine.both((_CROWDED, {"cap": engine.own.candidates_max})).items():
@@ -111,22 +111,27 @@ def _pairs(engine: Engine) -> None:
         crowds += found
     source = _NOT_CROWDED if crowds else "ids_{side}"
     con.execute(_PAIRS.format(left=source.format(side="l"), right=source.format(side="r")))
-    drop_contradicted(engine, "decisions")
+    drop_contradicted(engine, "identified", _SEVERAL)
 
 
-def drop_contradicted(engine: Engine, table: str) -> None:
-    """Delete pairs (l, r) that a strong reference contradicts from `table`."""
-    if engine.number(
-        f"CREATE OR REPLACE TABLE contradicted AS {_CONTRADICTED.format(pairs=table)}"
-    ):
-        engine.con.execute(f"DELETE FROM {table} WHERE (l, r) IN (SELECT (l, r) FROM contradicted)")
+def contradicted(engine: Engine, pairs: str, which: str = "") -> int:
+    """``contradicted``: those of `pairs`, a table with columns l and r, that a strong reference
+    contradicts. Gives their number."""
+    query = _CONTRADICTED.format(pairs=pairs, which=which)
+    return engine.number(f"CREATE OR REPLACE TABLE contradicted AS {query}")
+
+
+def drop_contradicted(engine: Engine, pairs: str, which: str = "") -> None:
+    """Delete what a strong reference contradicts from `pairs`, a table with columns l and r."""
+    if contradicted(engine, pairs, which):
+        engine.con.execute(f"DELETE FROM {pairs} WHERE (l, r) IN (SELECT (l, r) FROM contradicted)")
 
 
 def _drop_reversals(engine: Engine) -> None:
     """What was charged and given back in full: a payment made twice pays nobody's hand."""
     if engine.number(_REVERSALS):
         engine.con.execute(
-            "DELETE FROM decisions WHERE r IN (SELECT charge FROM reversals UNION ALL"
+            "DELETE FROM identified WHERE r IN (SELECT charge FROM reversals UNION ALL"
             " SELECT refund FROM reversals)"
         )
 
@@ -138,8 +143,8 @@ def _duplicates(engine: Engine) -> None:
         engine.con.execute(
             f"INSERT INTO findings SELECT 'DUPLICATE', 'duplicate', {legs},"
             " min(e.type::VARCHAR || ' ' || e.value), NULL, NULL FROM identity_edges e"
-            f" SEMI JOIN decisions d ON d.{other} = e.{other}"
-            f" ANTI JOIN decisions o ON o.{side} = e.{side} WHERE NOT e.unknown GROUP BY e.{side}"
+            f" SEMI JOIN identified d ON d.{other} = e.{other}"
+            f" ANTI JOIN identified o ON o.{side} = e.{side} WHERE NOT e.unknown GROUP BY e.{side}"
         )
 
 
@@ -151,7 +156,7 @@ def identity_findings(engine: Engine) -> None:
     con.execute(
         "CREATE OR REPLACE TABLE candidates AS SELECT l, r, left_id, right_id,"
         " CASE WHEN exact THEN 0 ELSE abs(diff) + 1 END AS cost FROM identity_edges"
-        " WHERE NOT unknown AND l IN (FROM open_l) AND r IN (FROM open_r)"
+        " WHERE NOT unknown AND is_open_l(l) AND is_open_r(r)"
     )
     engine.choose("candidates")
     con.execute("INSERT INTO chosen SELECT l, r, cost, NULL, NULL, false FROM alone")

@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-from pardna.matching.engine_base import DECIDED, Engine
+from pardna.matching.engine_base import DECIDED, SIDES, Engine
 from pardna.matching.engine_identity import drop_contradicted
 
-#: Legs that level 4 looks at, with what its blocks are made of. IS TRUE as in level 2.
+#: Legs that level 4 looks at, with what its blocks are made of.
 _LEGS = """
 CREATE TABLE probable_{side} AS
 WITH legs AS MATERIALIZED (
     SELECT leg, id, source, currency, basis, ordinal, lower(name) AS name, name AS shown
     FROM rest_{side} WHERE basis <> 0 AND single
-    AND (leg IN (FROM open_{side})) IS TRUE AND (leg IN (SELECT {side} FROM identity_edges)) IS NOT TRUE)
+    AND is_open_{side}(leg) AND (leg IN (SELECT {side} FROM identity_edges)) IS NOT TRUE)
 FROM legs JOIN (SELECT currency, basis, count(*) AS crowd FROM legs GROUP BY ALL) USING (currency, basis)
 """
 
@@ -22,28 +22,26 @@ FROM legs JOIN (SELECT currency, basis, count(*) AS crowd FROM legs GROUP BY ALL
 #: another; a reference that only one side has speaks against the pair. Names are compared as they
 #: stand and by sorted words (Jaro-Winkler); a name that is part of the other counts as alike.
 #: Only legs with more than `cap` candidates are put in order: ``far_*`` is what comes after those.
+_PAIR = """a.leg AS l, b.leg AS r, a.id AS left_id, b.id AS right_id, b.ordinal - a.ordinal AS days,
+       a.name AS ours, b.name AS theirs"""
+_SAID = """SELECT leg, id, ordinal, currency, basis, name, crowd, norm, left(norm, 6) AS first_six,
+       right(norm, 6) AS last_six
+FROM (SELECT leg, norm FROM soft_{side}) JOIN probable_{side} USING (leg)"""
+_CROWDED = "(a.crowd > $cap OR b.crowd > $cap)"
+_NEAR = "b.ordinal - a.ordinal BETWEEN -$before AND $after"
 _EDGES = """
 CREATE TABLE edges AS
-WITH said_l AS (SELECT leg, currency, basis, norm FROM soft_l SEMI JOIN probable_l USING (leg)),
-     said_r AS (SELECT leg, currency, basis, norm FROM soft_r SEMI JOIN probable_r USING (leg)),
-     blocks AS (
-       SELECT a.leg AS l, b.leg AS r FROM probable_l a
-       JOIN probable_r b ON a.currency = b.currency AND a.basis = b.basis
-       WHERE a.crowd <= $cap AND b.crowd <= $cap
-       UNION
-       SELECT a.leg, b.leg FROM probable_l a
-       JOIN probable_r b ON a.currency = b.currency AND a.basis = b.basis AND a.name = b.name
-       WHERE a.name <> '' AND (a.crowd > $cap OR b.crowd > $cap)
-       UNION
-       SELECT a.leg, b.leg FROM said_l a
-       JOIN said_r b ON a.currency = b.currency AND a.basis = b.basis AND left(a.norm, 6) = left(b.norm, 6)
-       UNION
-       SELECT a.leg, b.leg FROM said_l a
-       JOIN said_r b ON a.currency = b.currency AND a.basis = b.basis AND right(a.norm, 6) = right(b.norm, 6)),
+WITH said_l AS ({said_l}), said_r AS ({said_r}),
      near AS MATERIALIZED (
-              SELECT k.l, k.r, a.id AS left_id, b.id AS right_id, b.ordinal - a.ordinal AS days, a.name AS ours, b.name AS theirs
-              FROM blocks k JOIN probable_l a ON a.leg = k.l JOIN probable_r b ON b.leg = k.r
-              WHERE b.ordinal - a.ordinal BETWEEN -$before AND $after),
+       SELECT {pair} FROM probable_l a JOIN probable_r b USING (currency, basis)
+       WHERE NOT {crowded} AND {near}
+       UNION ALL
+       SELECT {pair} FROM probable_l a JOIN probable_r b USING (currency, basis, name)
+       WHERE {crowded} AND name <> '' AND {near}
+       UNION ALL (
+       SELECT {pair} FROM said_l a JOIN said_r b USING (currency, basis, first_six) WHERE {else}
+       UNION
+       SELECT {pair} FROM said_l a JOIN said_r b USING (currency, basis, last_six) WHERE {else})),
      far_l AS (SELECT l, r FROM near WHERE l IN (SELECT l FROM near GROUP BY l HAVING count(*) > $cap)
                QUALIFY row_number() OVER (PARTITION BY l ORDER BY abs(days), right_id) > $cap),
      far_r AS (SELECT l, r FROM near WHERE r IN (SELECT r FROM near GROUP BY r HAVING count(*) > $cap)
@@ -69,7 +67,14 @@ SELECT k.l, k.r, left_id, right_id, k.days::INTEGER AS days, coalesce(t.referenc
        + CASE WHEN (k.l IN (SELECT leg FROM said_l)) <> (k.r IN (SELECT leg FROM said_r)) THEN -1000 ELSE 0 END
        + greatest(0, 1000 - 200 * abs(k.days)) AS score
 FROM kept k LEFT JOIN told t USING (l, r)
-"""
+""".format(
+    pair=_PAIR,
+    crowded=_CROWDED,
+    near=_NEAR,
+    # Not what the first two blocks have: a pair is there once.
+    **{f"said_{side}": _SAID.format(side=side) for side in SIDES},
+    **{"else": f"{_CROWDED} AND (a.name <> b.name OR a.name = '') AND {_NEAR}"},
+)
 
 #: Of level 4's edges: the best cost of each leg, and which legs have it twice.
 _TIES = """
@@ -122,23 +127,23 @@ def level_4(engine: Engine) -> None:
     )
     engine.choose("candidates")
     con.execute("INSERT INTO chosen SELECT l, r, cost, NULL, NULL, false FROM alone")
-    _decide(engine)
-    con.execute(
+    con.execute(_RIVALS)
+    lookalikes = (
         "INSERT INTO findings SELECT 'AMBIGUOUS', 'lookalikes', l, NULL, '', NULL, count(*)"
-        " FROM probable WHERE l IN (SELECT l FROM ties) AND l IN (FROM open_l)"
+        " FROM probable WHERE l IN (SELECT l FROM ties)"
         f" GROUP BY l HAVING min(cost) <= {11_000 - own.propose_bp}"
     )
+    engine.at_once((_decide(engine),), (lookalikes,))
     engine.drop_closed()
 
 
-def _decide(engine: Engine) -> None:
+def _decide(engine: Engine) -> str:
     """Proposals, and matches where a reference is shared and nothing else comes near."""
-    con, own = engine.con, engine.own
-    con.execute(_RIVALS)
+    own = engine.own
     margin = "least(coalesce(v.rival_cost - c.cost, 10000), 10000)"
     alone = f"e.reference > 0 AND e.score >= {own.automatic_bp} AND {margin} >= {own.margin_bp}"
-    con.execute(
-        f"INSERT INTO decisions {DECIDED[:-1]}, proposed, left_name, right_name) SELECT c.l, c.r, x.id, y.id, x.currency,"
+    return (
+        f"INSERT INTO {DECIDED[:-1]}, proposed, left_name, right_name) SELECT c.l, c.r, x.id, y.id, x.currency,"
         " x.basis, y.basis, e.days, 4, 'probable', least(e.score, 9990), '',"
         " CASE WHEN e.reference > 0 THEN 'reference' ELSE '' END, e.value, e.other,"
         f" v.rival, {margin}, NOT ({alone}), x.shown, y.shown"
@@ -146,7 +151,6 @@ def _decide(engine: Engine) -> None:
         " JOIN probable_r y ON y.leg = c.r LEFT JOIN rivals v ON v.l = c.l AND v.r = c.r"
         f" WHERE NOT c.contested AND e.score >= {own.propose_bp} AND {margin} > 0"
     )
-    engine.drop_closed()
 
 
 def leftovers(engine: Engine) -> None:
@@ -160,13 +164,13 @@ def leftovers(engine: Engine) -> None:
         age = f"{engine.today} - ordinal"
         late = f"{age} > {engine.own.waiting_days}" if wanted else "false"
         member = "batch <> '' AND kind <> 'payout'" if side == "l" else "false"
-        source = f"FROM rest_{side} SEMI JOIN open_{side} USING (leg)"
+        source = f"FROM rest_{side} WHERE is_open_{side}(leg)"
         told.append(
             (
                 f"INSERT INTO findings SELECT CASE WHEN {member} THEN 'MISSING_PSP' ELSE "
                 f"'MISSING_{missing.value.upper()}' END, CASE WHEN {member} THEN 'payout_unknown' "
-                f"ELSE 'missing' END, {legs}, batch, basis, {age} {source} WHERE {late}",
-                f"INSERT INTO waiting SELECT {legs} {source} WHERE NOT ({late})",
+                f"ELSE 'missing' END, {legs}, batch, basis, {age} {source} AND {late}",
+                f"INSERT INTO waiting SELECT {legs} {source} AND NOT ({late})",
             )
         )
     engine.at_once(*told)

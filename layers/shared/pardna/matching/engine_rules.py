@@ -3,16 +3,15 @@
 
 from __future__ import annotations
 
-from pardna.matching.engine_base import DECIDED, Engine
+from pardna.matching.engine_base import DECIDED, SIDES, Engine
 from pardna.matching.engine_identity import drop_contradicted
 
 #: References that may be compared: of legs that are open and share no identity with anybody (those
 #: are compared with their own only), and not of too many legs. First by hash, which is cheap.
-#: IS TRUE: the short list is what is looked up in, however few legs the planner expects.
 _SOFT = """
 CREATE TABLE told_{side} AS
 SELECT leg, id, source, basis, ordinal, currency, norm FROM soft_{side}
-WHERE single AND (leg IN (FROM open_{side})) IS TRUE AND (leg IN (SELECT {side} FROM identity_edges)) IS NOT TRUE
+WHERE single AND is_open_{side}(leg) AND (leg IN (SELECT {side} FROM identity_edges)) IS NOT TRUE
 """
 _CROWDED = """
 SELECT currency, norm FROM told_{side} WHERE hash(currency, norm) IN (
@@ -78,42 +77,89 @@ SELECT {_CARRIED}, 1 FROM alike_l a JOIN alike_r b USING (currency, read)
 WHERE length(a.norm) = length(b.norm) AND levenshtein(a.norm, b.norm) = 1
 """
 
+#: Pairs that share an identity, but not the amount: a fee may be between them.
+_OTHER_AMOUNTS = """
+SELECT l, r, e.left_id, e.right_id, e.currency, left_minor, right_minor, days,
+       y.source AS right_source, value, value AS other, 0 AS edits
+FROM identity_edges e JOIN rest_l x ON x.leg = l JOIN rest_r y ON y.leg = r
+WHERE NOT exact AND NOT unknown AND x.single
+  AND is_open_l(l) AND is_open_r(r)
+"""
+
 #: Which amounts a rule accepts: equal, within tolerance, or what the fee schedule leaves.
 _RULED = """
-CREATE TABLE ruled AS
-SELECT *, (10000 - confidence) * 1000 + abs(days) AS cost FROM (
+INSERT INTO ruled BY NAME
+SELECT l, r, left_id, right_id, currency, left_minor, right_minor, days, edits, confidence, variance,
+       value, CASE WHEN edits > 0 THEN other END AS other,
+       (10000 - confidence) * 1000 + abs(days) AS cost FROM (
   SELECT *, CASE WHEN diff = 0 THEN '' WHEN by_fee THEN 'fee' ELSE 'rounding' END AS variance,
          9900 - 400 * edits - CASE WHEN diff = 0 THEN 0 WHEN by_fee THEN 100 ELSE 200 END AS confidence
   FROM (SELECT *, right_minor - left_minor AS diff,
                CASE WHEN left_minor = right_minor THEN false
                     ELSE coalesce(abs(left_minor - ({fee})::HUGEINT - right_minor) <= 1, false) END AS by_fee
-        FROM (FROM equal UNION ALL FROM near UNION ALL
-              SELECT l, r, e.left_id, e.right_id, e.currency, left_minor, right_minor, days,
-                     y.source, value, value, 0
-              FROM identity_edges e JOIN rest_l x ON x.leg = l JOIN rest_r y ON y.leg = r
-              WHERE NOT exact AND NOT unknown AND x.single
-              AND l IN (FROM open_l) AND r IN (FROM open_r))
+        FROM ({pairs})
         WHERE sign(left_minor) = sign(right_minor) AND days BETWEEN -$before AND $after)
   WHERE diff = 0 OR by_fee OR abs(diff) <= greatest($tolerance, abs(left_minor::HUGEINT) * $tolerance_bp // 10000))
 """
 
 #: Legs with several references can be the same pair more than once: the best of them, once.
 _ONCE = """
-CREATE OR REPLACE TABLE ruled AS SELECT * FROM (
+CREATE OR REPLACE TABLE ruled AS SELECT * EXCLUDE (place) FROM (
   SELECT *, row_number() OVER (PARTITION BY l, r ORDER BY cost, value, other) AS place FROM ruled)
 WHERE place = 1
 """
 
 
 def level_2(engine: Engine) -> None:
-    """A normalised reference agrees, or is one edit away; the amount is within tolerance."""
-    con, own = engine.con, engine.own
-    if not _edges(engine) and not engine.number(
-        "SELECT count(*) FROM identity_edges WHERE NOT exact AND NOT unknown"
-    ):
+    """A normalised reference agrees, or is one edit away; the amount is within tolerance.
+
+    Leaves in ``ruled`` the pairs whose legs had no other; what was chosen among others is in
+    ``decided``, with its rival.
+    """
+    con = engine.con
+    if not _pairs(engine):
         return
+    if engine.number("SELECT count(*) - count(DISTINCT (l, r)) FROM ruled"):
+        con.execute(_ONCE)
+    drop_contradicted(engine, "ruled")
+    engine.choose("ruled")
     con.execute(
-        _RULED.format(fee=_fee_sql(engine)),
+        f"INSERT INTO {DECIDED} SELECT l, r, left_id, right_id, currency, left_minor, right_minor,"
+        " days, 2, CASE WHEN edits = 0 THEN 'reference' ELSE 'reference_one_edit' END, confidence,"
+        " variance, 'reference', value, other, c.rival, (c.rival_cost - c.cost) // 1000"
+        " FROM ruled e JOIN (FROM chosen WHERE NOT contested) c USING (l, r)"
+    )
+    con.execute(
+        "INSERT INTO findings SELECT 'AMBIGUOUS', 'ambiguous', l, NULL, e.value, NULL, NULL"
+        " FROM chosen c JOIN ruled e USING (l, r) WHERE c.contested"
+    )
+    con.execute("DELETE FROM ruled WHERE l IN (FROM shared_l) OR r IN (FROM shared_r)")
+    engine.drop_closed("ruled")
+
+
+def _pairs(engine: Engine) -> bool:
+    """Fill ``ruled``. Whether anything could be in it: where a side has no reference left and no
+    identity came with another amount, nothing is looked for."""
+    cap = {"cap": engine.own.candidates_max}
+    _tell(engine, cap)
+    engine.con.execute(_EQUAL)
+    if all(engine.both("SELECT count(*) FROM told_{side}").values()):
+        engine.both(_LONG, _HALVES, (_ALIKE, cap))
+        cuts = [_CUTS.format(side=side) for side in SIDES]
+        same = _ruled(engine, f"FROM equal UNION ALL ({_OTHER_AMOUNTS})")
+        engine.at_once((same,), ((_BUSY, cap), *cuts, _NEAR))
+        engine.con.execute(*_ruled(engine, "FROM near"))
+        return True
+    if engine.number("SELECT count(*) FROM identity_edges WHERE NOT exact AND NOT unknown"):
+        engine.con.execute(*_ruled(engine, _OTHER_AMOUNTS))
+        return True
+    return False
+
+
+def _ruled(engine: Engine, pairs: str) -> tuple[str, dict[str, int]]:
+    own = engine.own
+    return (
+        _RULED.format(fee=_fee_sql(engine), pairs=pairs),
         {
             "before": own.rule_window.before,
             "after": own.rule_window.after,
@@ -121,31 +167,10 @@ def level_2(engine: Engine) -> None:
             "tolerance_bp": own.tolerance_bp,
         },
     )
-    if engine.number("SELECT count(*) - count(DISTINCT (l, r)) FROM ruled"):
-        con.execute(_ONCE)
-    drop_contradicted(engine, "ruled")
-    engine.choose("ruled")
-    told = (
-        "left_id, right_id, currency, left_minor, right_minor, days, 2,"
-        " CASE WHEN edits = 0 THEN 'reference' ELSE 'reference_one_edit' END, confidence, variance,"
-        " 'reference', value, CASE WHEN edits > 0 THEN other END"
-    )
-    con.execute(
-        f"INSERT INTO decisions {DECIDED} SELECT l, r, {told}, NULL, NULL FROM alone UNION ALL"
-        f" SELECT l, r, {told}, c.rival, (c.rival_cost - c.cost) // 1000"
-        " FROM ruled e JOIN (FROM chosen WHERE NOT contested) c USING (l, r)"
-    )
-    con.execute(
-        "INSERT INTO findings SELECT 'AMBIGUOUS', 'ambiguous', l, NULL, e.value, NULL, NULL"
-        " FROM chosen c JOIN ruled e USING (l, r) WHERE c.contested"
-    )
-    engine.drop_closed()
 
 
-def _edges(engine: Engine) -> bool:
-    """``equal`` and ``near``: pairs whose references agree, or are one edit apart. Whether there
-    can be any: where a side has no reference left, nothing is looked for."""
-    con, cap = engine.con, {"cap": engine.own.candidates_max}
+def _tell(engine: Engine, cap: dict[str, int]) -> None:
+    """``told_*``: references to compare, without those that too many legs share."""
     crowds = 0
     busy = "CREATE TABLE busy_references_{side} AS " + _CROWDED
     for side, found in engine.both(_SOFT, (busy, cap)).items():
@@ -156,16 +181,6 @@ def _edges(engine: Engine) -> bool:
             "CREATE OR REPLACE TABLE told_{side} AS FROM told_{side}"
             " ANTI JOIN busy_references_{side} USING (currency, norm)"
         )
-    con.execute(_EQUAL)
-    possible = all(engine.both("SELECT count(*) FROM told_{side}").values())
-    if not possible:
-        con.execute("CREATE TABLE near AS FROM equal")
-        return False
-    engine.both(_LONG, _HALVES, (_ALIKE, cap))
-    con.execute(_BUSY, cap)
-    engine.both(_CUTS)
-    con.execute(_NEAR)
-    return True
 
 
 def _fee_sql(engine: Engine) -> str:

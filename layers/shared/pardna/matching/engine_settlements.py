@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from pardna.matching.engine_base import DECIDED, NORMALISED, Engine
+from pardna.matching.engine_identity import contradicted
 
 #: What left legs name as payouts, under every name that they give.
 _PAYOUT_NAMES = """
 CREATE TABLE payout_names AS
 SELECT DISTINCT leg, currency, norm, source, id, value FROM refs_l
-WHERE type IN ('payout', 'trace') AND norm <> '' AND leg IN (FROM open_l)
+WHERE type IN ('payout', 'trace') AND norm <> '' AND is_open_l(leg)
   AND leg IN (SELECT leg FROM rest_l WHERE kind = 'payout')
 """
 
@@ -17,7 +18,7 @@ _MEMBERS = f"""
 CREATE TABLE settlement_members AS
 SELECT arg_min(n.leg, n.id) AS leg, m.leg AS member, any_value(m.basis) AS basis
 FROM (SELECT leg, currency, basis, {NORMALISED.format("batch")} AS norm
-      FROM rest_l SEMI JOIN open_l USING (leg) WHERE batch <> '' AND kind <> 'payout') m
+      FROM rest_l WHERE is_open_l(leg) AND batch <> '' AND kind <> 'payout') m
 JOIN payout_names n ON n.currency = m.currency AND n.norm = m.norm
 GROUP BY m.leg
 """
@@ -26,12 +27,12 @@ GROUP BY m.leg
 _SETTLEMENTS = """
 CREATE TABLE settlements AS
 WITH payouts AS (SELECT leg, id, source, currency, basis, ordinal FROM rest_l
-                 SEMI JOIN open_l USING (leg) WHERE kind = 'payout'),
+                 WHERE is_open_l(leg) AND kind = 'payout'),
      sums AS (SELECT leg, count(*) AS members, sum(basis) AS total,
                      count(*) FILTER (WHERE basis IS NULL) AS unknown
               FROM settlement_members GROUP BY leg),
      lines AS (SELECT DISTINCT n.leg, b.leg AS line, b.basis, b.source, b.id FROM payout_names n
-               JOIN refs_r b USING (currency, norm) WHERE b.leg IN (FROM open_r)),
+               JOIN refs_r b USING (currency, norm) WHERE is_open_r(b.leg)),
      banked AS (SELECT l.leg, count(*) AS lines,
                        arg_min(l.line, (abs(l.basis::HUGEINT + p.basis), l.id)) AS line
                 FROM lines l JOIN payouts p USING (leg) GROUP BY l.leg)
@@ -72,7 +73,7 @@ INSERT INTO findings
 SELECT DISTINCT 'DUPLICATE', 'duplicate_line', NULL, b.leg, min(j.name), NULL, NULL
 FROM judged j JOIN payout_names n ON n.leg = j.leg
 JOIN refs_r b ON b.currency = n.currency AND b.norm = n.norm
-WHERE j.verdict = 'proved' AND b.leg <> j.line AND b.leg IN (FROM open_r)
+WHERE j.verdict = 'proved' AND b.leg <> j.line AND is_open_r(b.leg)
   AND b.leg NOT IN (SELECT line FROM judged WHERE line IS NOT NULL) GROUP BY b.leg
 """
 
@@ -84,7 +85,7 @@ def level_3(engine: Engine) -> None:
         con.execute(statement)
     con.execute(_JUDGED.format(today=engine.today, days=engine.own.waiting_days))
     con.execute(
-        f"INSERT INTO decisions {DECIDED} SELECT leg, line, id, line_id, currency, basis, line_basis,"
+        f"INSERT INTO {DECIDED} SELECT leg, line, id, line_id, currency, basis, line_basis,"
         " days, 3, 'settlement', 10000, '', 'payout', name, members::VARCHAR, NULL, NULL"
         " FROM judged WHERE verdict = 'proved'"
     )
@@ -104,19 +105,19 @@ def level_3(engine: Engine) -> None:
 #: come to the same: captures in parts, payments in one.
 _REFERENCE_SUMS = """
 CREATE TABLE sums AS
-WITH told AS (SELECT DISTINCT a.currency, a.norm FROM (FROM told_l SEMI JOIN open_l USING (leg)) a
-              SEMI JOIN (FROM told_r SEMI JOIN open_r USING (leg)) b USING (currency, norm)),
+WITH told AS (SELECT DISTINCT a.currency, a.norm FROM (FROM told_l WHERE is_open_l(leg)) a
+              SEMI JOIN (FROM told_r WHERE is_open_r(leg)) b USING (currency, norm)),
      group_l AS (SELECT currency, norm, count(*) AS legs, sum(basis) AS total,
                  list(leg ORDER BY id) AS l, min(ordinal) AS first, max(ordinal) AS last,
                  count(DISTINCT sign(basis)) AS signs
                  FROM (SELECT DISTINCT leg, id, source, basis, ordinal, currency, norm FROM told_l
-                       SEMI JOIN open_l USING (leg) SEMI JOIN told USING (currency, norm))
+                       SEMI JOIN told USING (currency, norm) WHERE is_open_l(leg))
                  GROUP BY currency, norm HAVING count(*) <= $most),
      group_r AS (SELECT currency, norm, count(*) AS legs, sum(basis) AS total,
                  list(leg ORDER BY id) AS r, min(ordinal) AS first, max(ordinal) AS last,
                  count(DISTINCT sign(basis)) AS signs
                  FROM (SELECT DISTINCT leg, id, source, basis, ordinal, currency, norm FROM told_r
-                       SEMI JOIN open_r USING (leg) SEMI JOIN told USING (currency, norm))
+                       SEMI JOIN told USING (currency, norm) WHERE is_open_r(leg))
                  GROUP BY currency, norm HAVING count(*) <= $most),
      found AS MATERIALIZED (
                SELECT row_number() OVER () AS number, norm, a.l, b.r,
@@ -144,7 +145,16 @@ def reference_sums(engine: Engine) -> None:
         {"most": engine.own.subset_max, "before": window.before, "after": window.after},
     )
     engine.con.execute(
-        f"INSERT INTO decisions {DECIDED} SELECT l[1], r[1], x.id, y.id, x.currency, x.basis, y.basis,"
+        "CREATE TABLE sum_pairs AS SELECT number, l, unnest(r) AS r"
+        " FROM (SELECT number, unnest(l) AS l, r FROM sums)"
+    )
+    if contradicted(engine, "sum_pairs"):
+        engine.con.execute(
+            "DELETE FROM sums WHERE number IN"
+            " (SELECT number FROM sum_pairs SEMI JOIN contradicted USING (l, r))"
+        )
+    engine.con.execute(
+        f"INSERT INTO {DECIDED} SELECT l[1], r[1], x.id, y.id, x.currency, x.basis, y.basis,"
         " days, 3, 'reference_sum', 9700, '', 'reference', norm, total, NULL, NULL"
         " FROM sums JOIN rest_l x ON x.leg = l[1] JOIN rest_r y ON y.leg = r[1]"
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from pardna.matching.engine import Result, database, load_legs
+from pardna.matching.engine import Result, database, load_legs, number_legs
 from pardna.matching.engine_base import LEG_COLUMNS, SIDES, Engine
 from pardna.matching.engine_groups import groups
 from pardna.matching.engine_identity import identity_findings, level_1
@@ -57,8 +57,7 @@ def match_phase(
     """
     left = [leg for leg in legs if leg.is_left]
     right = [leg for leg in legs if not leg.is_left]
-    with database() as con:
-        engine = Engine(con, rules, pair, reference_date)
+    with database() as con, Engine(con, rules, pair, reference_date) as engine:
         for side, of_side in zip(SIDES, (left, right), strict=True):
             if file is None:
                 load_legs(engine, side, of_side)
@@ -67,7 +66,7 @@ def match_phase(
                     f"CREATE TABLE given_{side} AS SELECT {', '.join(LEG_COLUMNS)}"
                     f" FROM read_parquet('{file}') WHERE side = '{side}'"
                 )
-                con.execute(f"CREATE VIEW raw_{side} AS SELECT rowid AS leg, * FROM given_{side}")
+                con.execute(number_legs(side))
         engine.read()
         if phase is Phase.IDENTITY:
             _identity(engine)
@@ -92,8 +91,7 @@ def _identity(engine: Engine) -> None:
     level_2(engine)
     identity_findings(engine)
     # Whoever shares an identity is compared with nobody else: what is left of it, is left over.
-    for side in SIDES:
-        _leave(engine, side, f"ANTI JOIN (SELECT {side} AS leg FROM identity_edges) USING (leg)")
+    _leave(engine, "leg NOT IN (SELECT {side} FROM identity_edges)")
     leftovers(engine)
 
 
@@ -106,11 +104,11 @@ def _later(engine: Engine, phase: Phase, hubs: Sequence[Hub]) -> None:
     engine.own = own
     engine.caps.clear()
     con.execute("DELETE FROM reversals")
+    engine.open_all()
     con.execute(_NO_MEMBERS)
     con.execute("CREATE TABLE hubs (currency VARCHAR, norm VARCHAR)")
     engine.insert("hubs", ["VARCHAR", "VARCHAR"], hubs)
     for side in SIDES:
-        con.execute(f"CREATE OR REPLACE TABLE open_{side} AS SELECT leg FROM rest_{side}")
         if hubs:
             con.execute(
                 f"CREATE OR REPLACE VIEW soft_{side} AS FROM refs_{side}"
@@ -118,11 +116,13 @@ def _later(engine: Engine, phase: Phase, hubs: Sequence[Hub]) -> None:
             )
     for step in STEPS[phase]:
         step(engine)
-    for side in SIDES:
-        _leave(engine, side, "WHERE false" if phase is Phase.GROUP else "")
+    _leave(engine, "false" if phase is Phase.GROUP else "true")
 
 
-def _leave(engine: Engine, side: str, which: str) -> None:
+def _leave(engine: Engine, which: str) -> None:
     """``later_*``: open legs that the next phase looks at; they are open here no more."""
-    engine.con.execute(f"CREATE TABLE later_{side} AS FROM open_{side} {which}")
-    engine.con.execute(f"DELETE FROM open_{side} WHERE leg IN (FROM later_{side})")
+    engine.both(
+        "CREATE TABLE later_{side} AS SELECT leg FROM rest_{side}"
+        f" WHERE is_open_{{side}}(leg) AND {which}"
+    )
+    engine.close("SELECT leg FROM later_{side}")
