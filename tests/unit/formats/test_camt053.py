@@ -105,7 +105,7 @@ def test_without_a_reference_the_same_entry_in_another_file_is_the_same_transact
 def test_a_row_that_cannot_be_read_is_named_and_the_others_count() -> None:
     statement = only(a_camt053(an_entry("5,0O0.00"), an_entry("5000.00")))
     assert [p.code for p in statement.problems] == ["entry.amount"]
-    assert statement.problems[0].position == "statement 1 entry 1"
+    assert statement.problems[0].position == "statement 1 entry 1 line 1"
     assert len(statement.transactions) == 1
 
 

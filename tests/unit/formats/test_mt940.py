@@ -14,6 +14,7 @@ from pardna.ingestion.quality import judge
 from pardna.runtime.errors import PardnaError, UnreadableFile
 from pardna.transactions.model import Reference, Strength
 from tests.support.formats import BANK
+from tests.unit.formats.test_mt942 import REPORT as INTERIM
 
 GOOD = """{1:F01BNSXJMKN}{2:O940BNSXJMKN}{4:
 :20:0472652601
@@ -225,3 +226,25 @@ def test_a_balance_without_a_digit_is_none(amount: str) -> None:
     assert statement.opening_minor is None
     assert not statement.ties
     assert "statement.balance" in {p.code for p in statement.problems}
+
+
+@pytest.mark.parametrize("text", [GOOD, INTERIM], ids=["MT940", "MT942"])
+def test_a_file_that_was_cut_gives_no_other_amounts(text: str) -> None:
+    """Wherever it ends: what counts is what the whole file says, or nothing counts."""
+    data = text.rstrip("-}\n").encode() + b"\n"
+    whole = {t.external_id: t.amount_minor for t in mt940.read(data, BANK).all_transactions}
+    for cut in range(len(data)):
+        try:
+            parsed = mt940.read(data[:cut], BANK)
+        except PardnaError:
+            continue
+        counted = judge(parsed, "ncb", "0" * 64).transactions
+        assert {t.external_id: t.amount_minor for t in counted}.items() <= whole.items(), data[:cut]
+
+
+def test_a_message_that_ends_without_a_closing_balance_was_not_cut() -> None:
+    text = GOOD.replace(":62F:C260131USD1099,50\n", "")
+    (statement,) = mt940.read(text.encode(), BANK).statements
+    assert "mt940.truncated" not in {p.code for p in statement.problems}
+    (statement,) = mt940.read(text.replace("-}", "").encode(), BANK).statements
+    assert "mt940.truncated" in {p.code for p in statement.problems}

@@ -116,6 +116,8 @@ def test_adyens_fees_finer_than_a_cent_are_not_rounded() -> None:
         ("REFUND", {}, -10_000),
         ("CHARGEBACK", {}, -10_000),
         ("CHARGEBACK_REVERSED", {}, 10_000),
+        ("CAPTURE_FAILED", {}, -10_000),
+        ("SETTLED_REVERSED", {}, -10_000),
         ("REFUND_FAILED", {}, 10_000),
         ("CANCEL_OR_REFUND", {"additionalData": {"modification.action": "refund"}}, -10_000),
         ("CANCEL_OR_REFUND", {"additionalData": {"modification.action": "cancel"}}, None),
@@ -440,3 +442,16 @@ def test_checkout_counts_pesos_in_hundredths(
     parsed = read(event)
     assert [t.amount_minor for t in parsed.transactions] == ([] if minor is None else [minor])
     assert [p.code for p in parsed.problems] == (["row.amount"] if minor is None else [])
+
+
+DISBURSEMENT = """<notification><timestamp type="datetime">2026-02-03T10:00:00Z</timestamp>
+<kind>disbursement</kind><subject><disbursement><id>d1</id><amount>100.00</amount>
+<disbursement-type>credit</disbursement-type><merchant-account><id>m1</id>
+<currency-iso-code>USD</currency-iso-code></merchant-account></disbursement></subject>
+</notification>"""
+
+
+@pytest.mark.parametrize(("kind", "minor"), [("credit", -10_000), ("debit", 10_000), ("", -10_000)])
+def test_braintree_sends_to_the_bank_or_takes_from_it(kind: str, minor: int) -> None:
+    payout = only(read(DISBURSEMENT.replace(">credit<", f">{kind}<").encode()))
+    assert (payout.kind, payout.amount_minor) == (Kind.PAYOUT, minor)

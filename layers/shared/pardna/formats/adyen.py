@@ -38,6 +38,7 @@ _DIGITS = {"CLP": 2, "CVE": 0, "IDR": 0, "ISK": 2}
 _EVENTS = {
     "CAPTURE": (Kind.CHARGE, 1, ""),
     "CAPTURE_FAILED": (Kind.CHARGE, -1, "/reversed"),
+    "SETTLED_REVERSED": (Kind.CHARGE, -1, "/reversed"),
     "REFUND": (Kind.REFUND, -1, ""),
     "REFUND_FAILED": (Kind.REFUND, 1, "/reversed"),
     "REFUNDED_REVERSED": (Kind.REFUND, 1, "/reversed"),

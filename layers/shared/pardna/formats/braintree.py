@@ -121,13 +121,16 @@ def _transaction(element: Any, origin: Origin, position: str, told: Any) -> Item
 def _disbursement(element: Any, origin: Origin, position: str, told: Any) -> Item:
     currency = currency_of(text(element, "merchant-account/currency-iso-code"))
     own_id = identifier(text(element, "id"))
+    amount = abs(decimal(text(element, "amount"), currency))
+    # One that is taken from the bank brings money in; nearly all are sent there.
+    taken = text(element, "disbursement-type").lower() == "debit"
     members = [m.text or "" for m in children(child(element, "transaction-ids"), "item")]
     return movement(
         origin,
         position,
         external_id=own_id,
         kind=Kind.PAYOUT,
-        amount=-decimal(text(element, "amount"), currency),
+        amount=amount if taken else -amount,
         currency=currency,
         occurred_at=told,
         value_date=day(text(element, "disbursement-date")),

@@ -178,7 +178,7 @@ class _Report:
     def entry(self, element: Any) -> Iterator[Item]:
         """Take down one Ntry, and hand it out once it is known whose it is."""
         self.count += 1
-        position = f"{self.position} entry {self.count}"
+        position = f"{self.position} entry {self.count} line {element.sourceline}"
         self.waiting.append(entry(element, position, self.details))
         self.details, self.details_count = [], 0
         if self.count % BUFFERED == 0:

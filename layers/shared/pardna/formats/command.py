@@ -36,6 +36,9 @@ PROBLEMS_SHOWN = 50
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     chosen = _arguments(arguments)
+    for out in (sys.stdout, sys.stderr):
+        if isinstance(out, io.TextIOWrapper):  # a terminal need not know every letter of a file
+            out.reconfigure(errors="backslashreplace")
     shown = Path(chosen.file).name
     try:
         profile = _profile(chosen.profile)
@@ -101,6 +104,8 @@ def _profile(name: str | None) -> Profile | None:
         return read_profile(Path(name).read_bytes())
     except InvalidInput as error:
         raise _ProfileError(f"{name}: {error.detail}") from None
+    except OSError as error:
+        raise _ProfileError(f"{name}: {error.strerror or error}") from None
 
 
 def _summary(file: BinaryIO, profile: Profile | None, chosen: argparse.Namespace) -> Summary:
@@ -238,10 +243,10 @@ def write_text(summary: Summary, name: str, out: TextIO) -> None:
         out.write(f"\n... and {hidden:,} more statements\n")
     for currency, count in sorted(summary.loose.items()):
         total = _money(summary.loose_sums[currency], currency)
-        out.write(f"\n{count:,} transactions, sum {total}\n")
+        out.write(f"\n{_counted(count, 'transaction')}, sum {total}\n")
     kinds = ", ".join(f"{n:,} {kind}" for kind, n in sorted(summary.kinds.items()))
     if kinds:
-        out.write(f"\n{summary.transactions:,} transactions: {kinds}\n")
+        out.write(f"\n{_counted(summary.transactions, 'transaction')}: {kinds}\n")
     for status in summary.statuses[:PROBLEMS_SHOWN]:
         about = status.end_to_end_id or status.instruction_id or status.original_message_id
         out.write(

@@ -17,7 +17,7 @@ _CODES = frozenset(
         *("nacha.file_batches", "nacha.batch_control", "nacha.file_control"),
         *("paypal.section_total", "paypal.section_count", "paypal.truncated"),
         *("control.total", "control.debits", "control.credits", "control.count"),
-        *("statement.sums", "ofx.truncated", "control.identities"),
+        *("statement.sums", "ofx.truncated", "mt940.truncated", "control.identities"),
     }
 )
 

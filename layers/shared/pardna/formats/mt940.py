@@ -24,7 +24,7 @@ from typing import BinaryIO
 from pardna.formats.items import Item, collect
 from pardna.formats.model import Origin, Parsed, Problem, Severity, Statement
 from pardna.formats.mt940_details import details
-from pardna.formats.mt940_fields import FIELD_MAX, Field, blocks
+from pardna.formats.mt940_fields import END_OF_FILE, FIELD_MAX, Field, blocks, ends_a_line
 from pardna.formats.mt940_values import (
     balance_minor,
     day_of,
@@ -95,6 +95,8 @@ class _File:
             if not ended:
                 yield from reader.part()
                 continue
+            if ended == END_OF_FILE:
+                reader.check_end(fields[-1][0], ends_a_line(file))
             yield from reader.end()
             self.interim = self.interim or reader.interim
             found = found or not reader.empty
@@ -153,6 +155,18 @@ class _Reader:
                 where = f"{self.position} line {line}"
                 self._problem("mt940.line", where, reason, tag, Severity.WARNING)
         self._after_entry = after_entry
+
+    def check_end(self, tag: str, line_ended: bool) -> None:
+        """Tell of a file that was cut: an amount may be cut with it, and still be a number."""
+        if not tag:  # the end of a message
+            return
+        if "60" in self.first and "62" not in self.first:
+            reason = "the file ends before its closing balance"
+        elif tag == "61" and not line_ended:
+            reason = "the file ends within its last entry"
+        else:
+            return
+        self._problem("mt940.truncated", self.position, reason, "62")
 
     def part(self) -> Iterator[Item]:
         """The entries so far of a statement that goes on, if it is known whose they are."""

@@ -52,6 +52,8 @@ def detect(data: bytes) -> str:
     if is_archive(data[:4]):
         raise UnreadableFile("format.archive", "an archive, of which each file is to be read")
     head = "\n".join(lines(decode(_whole_characters(data[:_HEAD_BYTES])).lstrip()))
+    if not head:
+        raise UnreadableFile("format.empty", "the file is empty")
     kind, unknown = _kind(head, data)
     if kind not in READERS:
         raise UnreadableFile(f"format.{unknown}", _UNKNOWN[unknown])
