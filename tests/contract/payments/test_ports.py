@@ -15,6 +15,8 @@ from pardna.payments.dropbox import SftpDropboxes
 from pardna.payments.ports import Dropbox, PaymentFiles
 from pardna.payments.s3 import S3PaymentFiles
 from pardna.runtime.errors import Conflict, InvalidInput, NotFound
+from pardna.runtime.public_hosts import dial_anywhere
+from tests.fakes.ingestion import FixedSecrets
 from tests.fakes.payments import MemoryDropboxes, MemoryFiles
 from tests.support.deployed import register
 from tests.support.payments import a_bank
@@ -41,8 +43,8 @@ def box(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Dropbo
 
     with running_sftp(tmp_path) as server:
         bank = a_bank(port=server.port, user=USER, host_key=server.host_key)
-        secrets = {"password": PASSWORD, "private_key": ""}
-        with SftpDropboxes(lambda _, part: secrets[part]).open("harbour", bank) as session:
+        secrets = FixedSecrets({bank.sftp.secret_id: {"password": PASSWORD}})
+        with SftpDropboxes(secrets, dial_anywhere).open("harbour", bank) as session:
             yield session, process
 
 

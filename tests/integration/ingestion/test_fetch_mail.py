@@ -14,6 +14,7 @@ from pardna.ingestion.model import MailPlace
 from pardna.ingestion.retry import Retry
 from pardna.ingestion.take_mail import FetchMail, TakeMail
 from pardna.runtime.errors import SignInRefused, Unavailable, UntrustedHost
+from pardna.runtime.public_hosts import dial_anywhere
 from tests.fakes.ingestion import FixedSecrets, MemoryRawStore, MemorySources
 from tests.support.bad_line import running_line
 from tests.support.counted import counted, forget_counts
@@ -51,7 +52,8 @@ class Fetcher:
                 FixedSecrets(
                     {SECRET: {"password": password}},
                     {SECRET: {"password": replaced}} if replaced else None,
-                )
+                ),
+                dial_anywhere,
             ),
             TakeMail(self.raw, lambda: NOON),
             Retry(attempts=3, sleep=self.pauses.append, fraction=lambda: 0.0),

@@ -22,6 +22,7 @@ from pardna.ingestion.retry import Retry
 from pardna.ingestion.sftp import SftpFolders
 from pardna.runtime.deadline import SecondsLeft, for_ever
 from pardna.runtime.errors import NotPermitted, SignInRefused, Unavailable, UntrustedHost
+from pardna.runtime.public_hosts import dial_anywhere
 from pardna.runtime.sftp import Timeouts
 from tests.fakes.ingestion import FixedSecrets, MemoryArrivals, MemoryRawStore, MemorySources
 from tests.support.bad_line import running_line
@@ -127,7 +128,7 @@ class Puller:
         secrets = FixedSecrets(known, {SECRET: replaced} if replaced else None)
         self.service = PullFiles(
             MemorySources(replace(profile, sftp=replace(profile.sftp, **at | place))),
-            SftpFolders(secrets, Timeouts(read_seconds=5)),
+            SftpFolders(secrets, Timeouts(read_seconds=5), dial_anywhere),
             FetchFile(self.raw, self.arrivals, self.arrivals, lambda: NOON, piece=PIECE),
             Retry(attempts=tries, sleep=self.pauses.append, fraction=lambda: 0.0),
             lambda _: None,

@@ -27,7 +27,16 @@ from pardna.payments.service import (
     payment_subject,
 )
 from pardna.runtime.attempts import DynamoAttempts
-from pardna.runtime.errors import Conflict, NotFound, NotPermitted, PardnaError, Unavailable
+from pardna.runtime.errors import (
+    Conflict,
+    NotFound,
+    NotPermitted,
+    PardnaError,
+    SignInRefused,
+    Unavailable,
+)
+from pardna.runtime.public_hosts import dial_anywhere
+from tests.fakes.ingestion import FixedSecrets
 from tests.fakes.payments import Killed, OneBank, SaidYes
 from tests.support.payments import NOW, TENANT, a_bank, an_instruction
 from tests.support.postgres import TestDatabase
@@ -52,8 +61,8 @@ class Desk:
         self.bank = a_bank(port=server.port, user=USER, host_key=server.host_key)
         self.approval = SaidYes(payment_subject(ORDER.payment_id), ORDER.amount)
         self.attempts = DynamoAttempts(dynamodb, workflow_table(dynamodb), clock=self.clock)
-        secrets = {"private_key": "", "password": PASSWORD}
-        self.dropboxes = SftpDropboxes(lambda _, name: secrets[name])
+        secrets = FixedSecrets({self.bank.sftp.secret_id: {"password": PASSWORD}})
+        self.dropboxes = SftpDropboxes(secrets, dial_anywhere)
 
     def clock(self) -> Any:
         return self.now
@@ -284,3 +293,33 @@ def test_what_is_said_of_a_payment_goes_before_what_is_said_of_its_file(desk: De
     ]
     assert PaymentStatuses(desk.book).apply(TENANT, said).problems_count == 0
     assert desk.status is Status.REJECTED
+
+
+def signing_in(desk: Desk, now: str, after: str) -> SftpDropboxes:
+    secret_id = desk.bank.sftp.secret_id
+    secrets = FixedSecrets({secret_id: {"password": now}}, {secret_id: {"password": after}})
+    return SftpDropboxes(secrets, dial_anywhere)
+
+
+def test_a_password_that_was_replaced_meanwhile_is_taken_up_at_once(desk: Desk) -> None:
+    desk.dropboxes = signing_in(desk, "the-old-one", PASSWORD)
+    assert desk.upload(desk.write()) == "uploaded"
+
+
+def test_a_wrong_password_is_tried_once_and_another_wrong_one_once_more(desk: Desk) -> None:
+    batch = desk.write()
+    for now, after, attempts in (("wrong", "wrong", 1), ("wrong", "also-wrong", 2)):
+        before = len(desk.server.connections)
+        desk.dropboxes = signing_in(desk, now, after)
+        with pytest.raises(SignInRefused):
+            desk.upload(batch)
+        assert len(desk.server.connections) - before == attempts
+    assert list((desk.server.root / "in").iterdir()) == []
+
+
+def test_a_key_that_takes_a_passwords_place_is_used_instead(desk: Desk) -> None:
+    secret_id = desk.bank.sftp.secret_id
+    key = desk.server.private_key_pem
+    secrets = FixedSecrets({secret_id: {"password": "old"}}, {secret_id: {"private_key": key}})
+    desk.dropboxes = SftpDropboxes(secrets, dial_anywhere)
+    assert desk.upload(desk.write()) == "uploaded"

@@ -18,6 +18,7 @@ from pardna.ingestion.mail_ports import Mailbox
 from pardna.ingestion.model import MailPlace, SourceProfile
 from pardna.ingestion.ports import RenewableSecrets
 from pardna.runtime.errors import InvalidInput, NotFound, SignInRefused, Unavailable, UntrustedHost
+from pardna.runtime.public_hosts import Dial, dial_public
 
 #: Seconds to wait for each answer.
 READ_SECONDS = 30.0
@@ -29,8 +30,9 @@ _SIZE = re.compile(rb"UID (\d+)\b.*RFC822\.SIZE (\d+)|RFC822\.SIZE (\d+)\b.*UID 
 class ImapMailboxes:
     """`Mailboxes`: signs in with the password that the source's secret holds."""
 
-    def __init__(self, secrets: RenewableSecrets) -> None:
+    def __init__(self, secrets: RenewableSecrets, dial: Dial = dial_public) -> None:
         self._secrets = secrets
+        self._dial = dial
 
     @contextmanager
     def open(self, profile: SourceProfile, seconds: float = math.inf) -> Iterator[Mailbox]:
@@ -40,7 +42,7 @@ class ImapMailboxes:
             raise InvalidInput("source.mail", "this source has no mail server")
         credential = credential_of(self._secrets, place.secret_id, "email")
         with _named():
-            session = _connected(place, min(READ_SECONDS, max(seconds, 1.0)))
+            session = _connected(place, min(READ_SECONDS, max(seconds, 1.0)), self._dial)
         ending = threading.Timer(min(seconds, threading.TIMEOUT_MAX), _cut, [session])
         ending.daemon = True
         ending.start()
@@ -119,7 +121,22 @@ class _Box:
 
 
 class _Bounded(imaplib.IMAP4_SSL):
-    """A session that holds no more of an answer than a mail may be large."""
+    """A session that holds no more of an answer than a mail may be large, over a line of `dial`'s."""
+
+    def __init__(
+        self, place: MailPlace, context: ssl.SSLContext, seconds: float, dial: Dial
+    ) -> None:
+        self._dial = dial
+        super().__init__(place.host, place.port, ssl_context=context, timeout=seconds)
+
+    def _create_socket(self, timeout: float) -> socket.socket:
+        line = self._dial(self.host, self.port, timeout)
+        try:
+            safe: socket.socket = self.ssl_context.wrap_socket(line, server_hostname=self.host)
+        except BaseException:
+            line.close()
+            raise
+        return safe
 
     def read(self, size: int) -> bytes:
         if size > MAIL_BYTES_MAX + 1024:
@@ -141,14 +158,14 @@ def _cut(session: imaplib.IMAP4) -> None:
         session.sock.shutdown(socket.SHUT_RDWR)
 
 
-def _connected(place: MailPlace, seconds: float) -> imaplib.IMAP4:
+def _connected(place: MailPlace, seconds: float, dial: Dial) -> imaplib.IMAP4:
     context = ssl.create_default_context(cadata=place.ca_certificate or None)
     if place.ca_certificate:
         # A bank's own authority, and no other.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(cadata=place.ca_certificate)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return _Bounded(place.host, place.port, ssl_context=context, timeout=seconds)
+    return _Bounded(place, context, seconds, dial)
 
 
 def _done(answer: tuple[str, list[Any]]) -> list[Any]:

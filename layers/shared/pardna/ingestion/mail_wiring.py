@@ -9,6 +9,7 @@ from pardna.ingestion.store_wiring import raw_store, secrets, sources
 from pardna.ingestion.take_mail import FetchMail, ReceiveMail, TakeMail
 from pardna.runtime.clients import client
 from pardna.runtime.clock import utc_now
+from pardna.runtime.public_hosts import dialer
 from pardna.runtime.settings import settings
 
 
@@ -18,7 +19,9 @@ def fetch_mail() -> FetchMail:
     from pardna.ingestion.imap import ImapMailboxes
 
     taker = TakeMail(raw_store(), utc_now)
-    return FetchMail(sources(), ImapMailboxes(secrets()), taker, Retry())
+    return FetchMail(
+        sources(), ImapMailboxes(secrets(), dialer(settings().pardna_stage)), taker, Retry()
+    )
 
 
 @cache

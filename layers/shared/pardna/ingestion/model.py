@@ -118,6 +118,12 @@ class SourceProfile:
         """The account alone, of ``ncb:404385912`` as of ``404385912``."""
         return self.account.rpartition(":")[2]
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The hosts that a tenant has named, and that we go to."""
+        named = (self.sftp.host if self.sftp else "", self.mail.host if self.mail else "")
+        return tuple(host for host in named if host)
+
     def origin(self, raw_sha256: str) -> Origin:
         """Whose bytes these are, for a format's reader."""
         return Origin(self.tenant_id, self.provider, raw_sha256, self.account_number)

@@ -22,6 +22,7 @@ from pardna.runtime.errors import (
     SignInRefused,
     Unavailable,
 )
+from pardna.runtime.public_hosts import Dial, dial_public
 
 #: What is asked for ahead, and so at most held in memory: fills a line of 80 MB/s at 50 ms.
 _WINDOW = 4 * 1024 * 1024
@@ -30,8 +31,14 @@ _WINDOW = 4 * 1024 * 1024
 class SftpFolders:
     """`RemoteFolders`: signs in with the key or the password that the source's secret holds."""
 
-    def __init__(self, secrets: RenewableSecrets, timeouts: sftp.Timeouts | None = None) -> None:
+    def __init__(
+        self,
+        secrets: RenewableSecrets,
+        timeouts: sftp.Timeouts | None = None,
+        dial: Dial = dial_public,
+    ) -> None:
         self._secrets = secrets
+        self._dial = dial
         self._timeouts = timeouts or sftp.Timeouts()
 
     @contextmanager
@@ -45,28 +52,28 @@ class SftpFolders:
         credential = credential_of(self._secrets, place.secret_id, "sftp")
         with ExitStack() as session:
             try:
-                client = session.enter_context(_session(place, credential, timeouts))
+                client = session.enter_context(self._session(place, credential, timeouts))
             except SignInRefused:
                 other = replaced(self._secrets, place.secret_id, "sftp", credential)
                 if other is None:
                     raise
-                client = session.enter_context(_session(place, other, timeouts))
+                client = session.enter_context(self._session(place, other, timeouts))
             yield _Folder(client, place.out_dir)
 
-
-def _session(
-    place: SftpPlace, credential: tuple[str, ...], timeouts: sftp.Timeouts
-) -> AbstractContextManager[paramiko.SFTPClient]:
-    key, password = credential
-    return sftp.connect(
-        place.host,
-        place.port,
-        place.user,
-        place.host_key,
-        private_key_pem=key,
-        password="" if key else password,
-        timeouts=timeouts,
-    )
+    def _session(
+        self, place: SftpPlace, credential: tuple[str, ...], timeouts: sftp.Timeouts
+    ) -> AbstractContextManager[paramiko.SFTPClient]:
+        key, password = credential
+        return sftp.connect(
+            place.host,
+            place.port,
+            place.user,
+            place.host_key,
+            private_key_pem=key,
+            password="" if key else password,
+            timeouts=timeouts,
+            dial=self._dial,
+        )
 
 
 class _Folder:

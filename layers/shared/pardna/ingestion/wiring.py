@@ -13,6 +13,7 @@ from pardna.ingestion.retry import Retry
 from pardna.ingestion.store_wiring import arrivals, raw_store, secrets, sources
 from pardna.runtime.clients import client
 from pardna.runtime.clock import utc_now
+from pardna.runtime.public_hosts import check_host, dialer
 from pardna.runtime.settings import settings
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def pull_files() -> PullFiles:
     from pardna.ingestion.sftp import SftpFolders
 
     fetcher = FetchFile(raw_store(), arrivals(), arrivals(), utc_now)
-    return PullFiles(sources(), SftpFolders(secrets()), fetcher, Retry(), sleep)
+    folders = SftpFolders(secrets(), dial=dialer(settings().pardna_stage))
+    return PullFiles(sources(), folders, fetcher, Retry(), sleep)
 
 
 @cache
@@ -187,12 +189,18 @@ def _pending_book() -> PendingBook:
 
 
 def register_source(tenant_id: str, body: NewSource) -> SourceProfile:
-    """Write a source's profile down. Raises NotFound for a saved profile that is not there."""
+    """Write a source's profile down.
+
+    Raises NotFound for a saved profile that is not there, InvalidInput ``host.not_public``.
+    """
     from pardna.ingestion.quality_wiring import profiles
 
     named = body.profile
     saved = None if named is None else profiles().get(tenant_id, named.name, named.version)
     profile = body.to_profile(tenant_id, settings().pardna_stage, saved)
+    if settings().pardna_stage != "local":  # a laptop's partners are on the laptop
+        for host in profile.hosts:
+            check_host(host)
     sources().put(profile)
     return profile
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Protocol
 
 import paramiko
 
-from pardna.payments.model import PayingBank
+from pardna.payments.model import PayingBank, SftpAddress
 from pardna.payments.ports import Dropbox
 from pardna.runtime import sftp
-from pardna.runtime.errors import Conflict
+from pardna.runtime.errors import Conflict, SignInRefused
+from pardna.runtime.public_hosts import Dial, dial_public
 
 PART = ".part"
 
@@ -58,24 +60,59 @@ class SftpDropbox:
         return int(size or 0)
 
 
-class SftpDropboxes:
-    """`Dropboxes` over SFTP; `secret_part(secret_id, name)` reads a part of a secret."""
+class RenewableSecrets(Protocol):
+    """See `pardna.runtime.secrets.Secrets`."""
 
-    def __init__(self, secret_part: Callable[[str, str], str]) -> None:
-        self._secret_part = secret_part
+    def part(self, secret_id: str, name: str) -> str:
+        """A part of a secret, or the empty text. Raises NotFound, Unavailable."""
+        ...
+
+    def renew(self, secret_id: str) -> bool:
+        """Forget a secret that was read a while ago; whether it was."""
+        ...
+
+
+class SftpDropboxes:
+    """`Dropboxes` over SFTP. A key or password that was replaced meanwhile is taken up at once."""
+
+    def __init__(self, secrets: RenewableSecrets, dial: Dial = dial_public) -> None:
+        self._secrets = secrets
+        self._dial = dial
 
     @contextmanager
     def open(self, tenant_id: str, bank: PayingBank) -> Iterator[Dropbox]:  # noqa: ARG002  (a bank's address is whole)
         """See `Dropboxes`."""
         at = bank.sftp
-        key = self._secret_part(at.secret_id, "private_key")
+        with ExitStack() as session:
+            used = self._credential(at.secret_id)
+            try:
+                files = session.enter_context(self._session(at, used))
+            except SignInRefused:
+                # A wrong one that is tried twice may lock the account: only if it is another now.
+                if not self._secrets.renew(at.secret_id):
+                    raise
+                other = self._credential(at.secret_id)
+                if other == used:
+                    raise
+                files = session.enter_context(self._session(at, other))
+            yield SftpDropbox(files, at.in_dir, at.done_dir)
+
+    def _credential(self, secret_id: str) -> tuple[str, str]:
+        """The private key, or else the password."""
+        key = self._secrets.part(secret_id, "private_key")
         is_key = key.lstrip().startswith("-----BEGIN")
-        with sftp.connect(
+        return (key, "") if is_key else ("", self._secrets.part(secret_id, "password"))
+
+    def _session(
+        self, at: SftpAddress, credential: tuple[str, str]
+    ) -> AbstractContextManager[paramiko.SFTPClient]:
+        key, password = credential
+        return sftp.connect(
             at.host,
             at.port,
             at.user,
             at.host_key,
-            private_key_pem=key if is_key else "",
-            password="" if is_key else self._secret_part(at.secret_id, "password"),
-        ) as files:
-            yield SftpDropbox(files, at.in_dir, at.done_dir)
+            private_key_pem=key,
+            password=password,
+            dial=self._dial,
+        )

@@ -17,6 +17,7 @@ from pardna.payments.service import (
 from pardna.runtime.attempts import Attempts, DynamoAttempts
 from pardna.runtime.clients import client
 from pardna.runtime.clock import utc_now
+from pardna.runtime.public_hosts import dialer
 from pardna.runtime.secrets import Secrets
 from pardna.runtime.settings import settings
 
@@ -41,7 +42,8 @@ def upload_payment_file() -> UploadPaymentFile:
     """Outside the database's network: the bucket, DynamoDB, secrets and the bank's server."""
     from pardna.payments.dropbox import SftpDropboxes
 
-    return UploadPaymentFile(_profiles(), _files(), SftpDropboxes(secrets().part), _attempts())
+    boxes = SftpDropboxes(secrets(), dialer(settings().pardna_stage))
+    return UploadPaymentFile(_profiles(), _files(), boxes, _attempts())
 
 
 @cache

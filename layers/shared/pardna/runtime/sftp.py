@@ -12,7 +12,7 @@ import binascii
 import io
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -30,6 +30,7 @@ from paramiko.sftp import (
 )
 
 from pardna.runtime.errors import InvalidInput, SignInRefused, Unavailable, UntrustedHost
+from pardna.runtime.public_hosts import Dial, dial_public
 
 _KEY_TYPES: tuple[type[paramiko.PKey], ...] = (
     paramiko.Ed25519Key,
@@ -89,11 +90,13 @@ def connect(
     private_key_pem: str = "",
     password: str = "",
     timeouts: Timeouts = Timeouts(),
+    dial: Dial = dial_public,
 ) -> Iterator[paramiko.SFTPClient]:
     """An SFTP session with `host`, which must prove that it holds the pinned `host_key`.
 
     `host_key` holds one public key a line, so that an announced rotation can be pinned beside the
-    old key. Raises UntrustedHost ``sftp.host_key_changed`` for any other key, Unavailable
+    old key. `dial` makes the connection; by itself only to public addresses. Raises UntrustedHost
+    ``sftp.host_key_changed`` for any other key and ``host.not_public``, Unavailable
     ``sftp.unavailable`` when the host cannot be reached or the line breaks while the session is
     in use, SignInRefused ``sftp.sign_in_refused`` when it does not accept our key or password
     (trying again would lock the account), InvalidInput when what we were configured with cannot be
@@ -104,7 +107,7 @@ def connect(
     if not pinned:
         raise InvalidInput("sftp.host_key", "no host key is pinned")
     key = load_private_key(private_key_pem) if private_key_pem else None
-    transport = _open(host, port, pinned, timeouts)
+    transport = _open(lambda: dial(host, port, timeouts.connect_seconds), pinned, timeouts)
     ending = threading.Timer(timeouts.session_seconds or threading.TIMEOUT_MAX, transport.close)
     ending.daemon = True
     if timeouts.session_seconds:
@@ -211,10 +214,12 @@ def load_private_key(pem: str) -> paramiko.PKey:
     raise InvalidInput("sftp.private_key", "the private key is unreadable or of an unknown type")
 
 
-def _open(host: str, port: int, pinned: list[PinnedKey], timeouts: Timeouts) -> paramiko.Transport:
+def _open(
+    dial: Callable[[], socket.socket], pinned: list[PinnedKey], timeouts: Timeouts
+) -> paramiko.Transport:
     """A transport whose other end has proved one of the pinned keys."""
     with _lines_may_break():
-        line = socket.create_connection((host, port), timeout=timeouts.connect_seconds)
+        line = dial()
     try:
         transport = paramiko.Transport(line)
     except BaseException:
