@@ -28,7 +28,7 @@ _NOT_CROWDED = """(FROM ids_{side} ANTI JOIN crowded_l USING (currency, type, va
 #: Both name the same kind of identity and never the same one: no level may join them.
 _CONTRADICTED = """
 SELECT l, r FROM (
-    SELECT e.l, e.r FROM (SELECT DISTINCT l, r FROM {pairs}) e JOIN ids_l a ON a.leg = e.l {which}
+    SELECT e.l, e.r FROM {pairs} e JOIN ids_l a ON a.leg = e.l {which}
     JOIN ids_r b ON b.leg = e.r AND b.type = a.type
     GROUP BY e.l, e.r, a.type HAVING NOT bool_or(a.value = b.value)) GROUP BY ALL
 """

@@ -133,12 +133,14 @@ def level_4(engine: Engine) -> None:
         " FROM probable WHERE l IN (SELECT l FROM ties)"
         f" GROUP BY l HAVING min(cost) <= {11_000 - own.propose_bp}"
     )
-    engine.at_once((_decide(engine),), (lookalikes,))
+    # So few rows are one task, of one core: halves take two.
+    engine.at_once((_decide(engine, 0), lookalikes), (_decide(engine, 1),))
     engine.drop_closed()
 
 
-def _decide(engine: Engine) -> str:
-    """Proposals, and matches where a reference is shared and nothing else comes near."""
+def _decide(engine: Engine, half: int) -> str:
+    """Proposals, and matches where a reference is shared and nothing else comes near: of legs with
+    even numbers, or with odd ones."""
     own = engine.own
     margin = "least(coalesce(v.rival_cost - c.cost, 10000), 10000)"
     alone = f"e.reference > 0 AND e.score >= {own.automatic_bp} AND {margin} >= {own.margin_bp}"
@@ -149,7 +151,7 @@ def _decide(engine: Engine) -> str:
         f" v.rival, {margin}, NOT ({alone}), x.shown, y.shown"
         " FROM chosen c JOIN edges e USING (l, r) JOIN probable_l x ON x.leg = c.l"
         " JOIN probable_r y ON y.leg = c.r LEFT JOIN rivals v ON v.l = c.l AND v.r = c.r"
-        f" WHERE NOT c.contested AND e.score >= {own.propose_bp} AND {margin} > 0"
+        f" WHERE c.l % 2 = {half} AND NOT c.contested AND e.score >= {own.propose_bp} AND {margin} > 0"
     )
 
 
