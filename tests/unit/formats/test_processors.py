@@ -455,3 +455,10 @@ DISBURSEMENT = """<notification><timestamp type="datetime">2026-02-03T10:00:00Z<
 def test_braintree_sends_to_the_bank_or_takes_from_it(kind: str, minor: int) -> None:
     payout = only(read(DISBURSEMENT.replace(">credit<", f">{kind}<").encode()))
     assert (payout.kind, payout.amount_minor) == (Kind.PAYOUT, minor)
+
+
+def test_paypals_transaction_detail_report_is_refused() -> None:
+    """It has the same records, and lists what moved no money too."""
+    detail = PAYPAL_REPORT.replace('"Custom Field"', '"Transactional Status"')
+    with pytest.raises(UnreadableFile, match="transaction detail"):
+        read(detail.encode())

@@ -41,6 +41,8 @@ _NEEDED = {
     "Gross Transaction Amount",
     "Gross Transaction Currency",
 }
+#: A column that the transaction detail report (TRR) has, of the same records, and this one has not.
+_STATUS = "Transactional Status"
 _DIGITS = 2
 #: First characters of an event code -> what it did; the longest that fits counts.
 _KINDS = {
@@ -88,6 +90,9 @@ def stream(file: BinaryIO, origin: Origin) -> Iterator[Item]:
         elif code == "CH":
             section.names = [c.strip() for c in cells]
             missing = _NEEDED - set(section.names)
+            if _STATUS in section.names:
+                # It lists what moved no money too: authorisations, and what is pending or denied.
+                raise UnreadableFile("paypal.detail_report", "this is a transaction detail report")
             if missing:
                 listed = ", ".join(sorted(missing))
                 raise UnreadableFile("report.columns", f"the report lacks {listed}")
