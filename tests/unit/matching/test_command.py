@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -43,6 +46,27 @@ def test_the_documented_example_says_what_the_document_says(
     }
     assert [b["class"] for b in rows(tmp_path / "out" / "breaks.csv")] == ["AMOUNT_MISMATCH", "MISSING_INTERNAL"]  # fmt: skip
     assert [r["problem"] for r in rows(tmp_path / "out" / "rejected.csv")] == ["more decimals than the currency has"]  # fmt: skip
+
+
+def test_the_engine_is_a_library_without_aws_and_without_pyarrow(tmp_path: Path) -> None:
+    """In a process of its own: everything that the command and the engine load."""
+    said = """
+import sys
+from pardna.cli import main
+from pardna.matching.engine import match
+from pardna.matching.model import Pair
+from pardna.matching.rules import Rules
+from datetime import date
+assert main(["match", "orders.csv", "bank.csv", "--rules", "rules.json", "--out", sys.argv[1]]) == 0
+match([], [], Rules(), Pair.INTERNAL_BANK, date(2026, 3, 2))
+heavy = {"boto3", "botocore", "pynamodb", "psycopg", "pyarrow", "pandas", "numpy", "aws_lambda_powertools"}
+print(sorted(heavy & {name.partition(".")[0] for name in sys.modules}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", said, str(tmp_path)], cwd=EXAMPLE, capture_output=True, text=True,
+        check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_json_and_parquet_are_read_like_csv(tmp_path: Path) -> None:
