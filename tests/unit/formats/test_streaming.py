@@ -70,10 +70,65 @@ def _adyen(rows: int) -> Iterator[str]:
         yield first.replace("CAP1", f"CAP{n}")
 
 
+def _mt940(rows: int) -> Iterator[str]:
+    """One statement without end."""
+    yield ":20:S\n:25:1\n:28C:1/1\n:60F:C260131USD0,00\n"
+    for n in range(rows):
+        yield f":61:2601310131C1,00NTRFNONREF//B{n}\n:86:/ORDP//NAME/Avis Brown/REMI/hand {n}\n"
+    yield f":62F:C260131USD{rows},00\n-\n"
+
+
+def _mt940_pages(rows: int) -> Iterator[str]:
+    """A statement for each ten entries, all of one account."""
+    for page in range(rows // 10):
+        yield f":20:S\n:25:1\n:28C:1/{page}\n:60M:C260131USD{page * 10},00\n"
+        for n in range(10):
+            yield f":61:2601310131C1,00NTRFNONREF//B{page}-{n}\n:86:hand\n"
+        yield f":62M:C260131USD{page * 10 + 10},00\n-\n"
+
+
+def _camt_statements(rows: int) -> Iterator[str]:
+    head, _, rest = a_camt053(an_entry()).decode().partition("<Stmt>")
+    inner, _, foot = rest.partition("</Stmt>")
+    yield head
+    for n in range(rows):
+        yield f"<Stmt>{inner.replace('NCB-1', f'R{n}').replace('S-1', f'S-{n}')}</Stmt>"
+    yield foot
+
+
+def _camt_batch(rows: int) -> Iterator[str]:
+    """One entry of all details."""
+    whole = a_camt053(an_entry(f"{rows}.00"), closing=f"{rows + 100}.00").decode()
+    head, _, foot = whole.partition("<TxDtls/>")
+    yield head
+    for n in range(rows):
+        yield (
+            f"<TxDtls><Refs><EndToEndId>E{n}</EndToEndId></Refs><Amt Ccy='JMD'>1.00</Amt></TxDtls>"
+        )
+    yield foot
+
+
+def _bai2(rows: int) -> Iterator[str]:
+    yield "01,NCB,PARDNA,260203,0900,1,,,2/\n02,PARDNA,NCB,1,260203,,JMD,2/\n03,1,JMD,,,,/\n"
+    for n in range(rows):
+        yield f"16,165,100,0,BR{n},,hand of February\n"
+    yield f"49,{rows * 100},{rows + 2}/\n98,{rows * 100},1,{rows + 4}/\n"
+    yield f"99,{rows * 100},1,{rows + 6}/\n"
+
+
 @pytest.mark.parametrize(
     ("write", "rows", "profile"),
-    [(_csv, 60_000, True), (_camt, 12_000, False), (_adyen, 30_000, False)],
-    ids=["csv", "camt", "adyen"],
+    [
+        (_csv, 60_000, True),
+        (_camt, 12_000, False),
+        (_camt_statements, 5_000, False),
+        (_camt_batch, 15_000, False),
+        (_mt940, 40_000, False),
+        (_mt940_pages, 40_000, False),
+        (_bai2, 40_000, False),
+        (_adyen, 30_000, False),
+    ],
+    ids=lambda value: value.__name__[1:] if callable(value) else "",
 )
 def test_memory_does_not_grow_with_the_file(
     write: Callable[[int], Iterator[str]], rows: int, profile: bool, tmp_path: Path
@@ -96,14 +151,16 @@ def test_memory_does_not_grow_with_the_file(
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert json.loads(done.stdout)["transactions"] == rows
+    told = json.loads(done.stdout)
+    assert told["transactions"] == rows
+    assert all(s["ties"] is not False for s in told["statements"][:1] if write is not _camt)
 
 
 LIMITED = """
 import resource, sys
 from pathlib import Path
 import pardna.formats.command, pardna.formats.csv_profile, pardna.formats.camt053
-import pardna.formats.adyen_settlement
+import pardna.formats.adyen_settlement, pardna.formats.mt940, pardna.formats.bai2
 if Path("/proc/self/statm").exists():
     now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (now + int(sys.argv[1]),) * 2)
