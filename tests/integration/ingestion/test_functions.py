@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from pathlib import Path
@@ -15,6 +16,7 @@ from local.psp import report
 from pardna.ingestion import store_wiring, wiring
 from pardna.ingestion.model import Receipt
 from tests.integration.ingestion.conftest import BANK, STRIPE, Deployed
+from tests.support.counted import counted_calls
 from tests.support.formats import a_camt053, an_entry
 from tests.support.ingestion import SECRET_ID, TENANT, stripe_signature
 from tests.unit.formats.test_pain002 import REPORT
@@ -56,6 +58,22 @@ def test_a_signed_webhook_becomes_one_transaction_however_often_it_comes(
     assert heads == [("ch_00000000000001", 500_000, "JMD", 1)]
     assert deployed.departures == 1
     assert deployed.rows("SELECT count(*) FROM platform.outbox WHERE sent_at IS NULL") == [(0,)]
+
+
+def test_a_webhook_is_answered_after_one_object_write_and_no_other(deployed: Deployed) -> None:
+    deployed.register(STRIPE)
+    deployed.webhook(PAID + b" ")  # profile and secret are read by the first
+    services = ("s3", "dynamodb", "sqs", "kinesis", "sns", "events", "secretsmanager")
+    with ExitStack() as stack:
+        calls = {name: stack.enter_context(counted_calls(name)) for name in services}
+        assert deployed.webhook(PAID)["statusCode"] == 202
+    assert calls["s3"] == ["PutObject"]
+    reads = ("GetItem", "Query", "GetSecretValue")
+    others = [call for name in services[1:] for call in calls[name]]
+    assert [call for call in others if call not in reads] == []
+    with counted_calls("s3") as again:
+        assert deployed.webhook(PAID)["statusCode"] == 202
+    assert again == ["PutObject"]  # that it is there already is this write's answer
 
 
 def test_a_wrong_or_stale_signature_is_400_counted_and_stores_nothing(

@@ -207,6 +207,41 @@ def test_the_list_names_what_was_sent_as_a_webhook_by_the_webhooks_id(cards: Car
     assert len(polled - told) == len([t for t in heads(raw).values() if t.kind is Kind.PAYOUT])
 
 
+def test_every_kind_of_money_is_polled(tmp_path: Path) -> None:
+    """Charges, refunds, disputes, payouts and what moved the balance, each by its own list."""
+    if not (ROOT / ".tools/bin/localstripe").exists():
+        pytest.skip("localstripe is not installed: make setup")
+    with (
+        running_localstripe(tmp_path / "stripe.pickle") as network,
+        running_settlement(network.url, KEY, tmp_path / "psp.json", rate=1000) as settlement,
+    ):
+        client = stripe.StripeClient(KEY, base_addresses={"api": network.url})
+        first, second = (pay(client, 500_000, f"con_{n}") for n in (1, 2))
+        refund = client.v1.refunds.create({"charge": first.latest_charge.id, "amount": 1_000})
+        decide(settlement, "disputes", charge=second.latest_charge.id, reason="fraudulent")
+        decide(settlement, "payouts", currency="jmd", date="2026-11-24")
+        cards = Cards(network, settlement, [first, second], {})
+        raw = MemoryRawStore()
+        service = poller(cards, raw)
+        service.poll()
+        kept = dict(raw.objects)
+        assert service.poll().new_count == 0
+    lists = {receipt.name.partition("/")[0] for _, receipt in kept.values()}
+    assert lists >= {
+        *("charges", "refunds", "disputes", "payouts", "balance_transactions", "events"),
+    }
+    known = heads(raw)
+    assert {t.kind for t in known.values()} >= {
+        *(Kind.CHARGE, Kind.REFUND, Kind.DISPUTE, Kind.PAYOUT),
+    }
+    assert known[refund.id].amount_minor == -1_000
+    for resource, kind in (("refunds", Kind.REFUND), ("disputes", Kind.DISPUTE)):
+        documents = [data for data, r in kept.values() if r.name.startswith(f"{resource}/")]
+        origin = a_stripe_source().origin("0" * 64)
+        alone = [t for data in documents for t in registry.parse(data, origin).transactions]
+        assert {t.kind for t in alone} == {kind}
+
+
 def folded(documents: Iterable[bytes]) -> dict[str, str]:
     """Content hash of every transaction, after the documents were read in this order."""
     known: dict[str, Transaction] = {}

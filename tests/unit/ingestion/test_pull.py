@@ -73,6 +73,21 @@ def test_a_server_that_is_down_is_tried_again_with_growing_pauses_then_the_alarm
     assert counted("SftpPullFailed") == 1  # what the alarm watches
 
 
+def test_pauses_are_spread_at_random_below_a_growing_ceiling() -> None:
+    def down() -> None:
+        raise Unavailable("sftp.unavailable", "down")
+
+    runs = []
+    for _ in range(30):
+        pauses: list[float] = []
+        with pytest.raises(Unavailable):
+            Retry(attempts=4, base_seconds=1, sleep=pauses.append).run("x", down)
+        assert all(0 <= p <= 2.0 ** (n + 1) for n, p in enumerate(pauses))
+        runs.append(tuple(pauses))
+    assert len(set(runs)) > 25
+    assert max(p[2] for p in runs) > 2.0  # the ceiling does grow
+
+
 def test_a_server_that_comes_back_is_read() -> None:
     raw = MemoryRawStore()
     folder = MemoryFolder({"a.xml": b"a"}, refusals=[DOWN, DOWN])

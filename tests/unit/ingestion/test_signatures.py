@@ -285,3 +285,24 @@ def test_a_signed_url_that_nobody_named_is_no_url() -> None:
 def test_a_scheme_that_would_prove_nothing_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput, match=r"source\.webhook"):
         HmacScheme(**{"header": "x-sig"} | wrong)
+
+
+@each
+def test_only_a_comparison_in_constant_time_lets_anything_in_and_none_is_left_out(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret, headers = GOOD[scheme]
+    real, met = hmac.compare_digest, list[bytes]()
+
+    def noted(first: bytes, second: bytes) -> bool:
+        met.append(second)
+        return real(first, second)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(hmac, "compare_digest", noted)
+        for secrets in ([secret, secret[:-2] + "00"], [secret[:-2] + "00", secret]):
+            met.clear()
+            assert holds(scheme, headers, secrets)
+            assert len(met) == 2  # the first that matches ends nothing
+        monkeypatch.setattr(hmac, "compare_digest", lambda *_: False)
+        assert not holds(scheme, headers, [secret])
