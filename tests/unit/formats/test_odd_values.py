@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from pardna.formats import csv_profile, fixed_width, registry
+from pardna.formats import camt_entries, camt_shapes, csv_profile, fixed_width, registry
+from pardna.formats.day_reader import DayReader
 from pardna.formats.model import Parsed
 from pardna.formats.profile import Profile
 from pardna.transactions.model import Side
@@ -218,3 +219,31 @@ def test_what_is_shown_of_a_statement_is_short_and_printable(data: bytes) -> Non
     for text in (statement.currency, statement.statement_id, statement.account):
         assert text.isprintable()
         assert len(text) <= 200
+
+
+def test_what_a_customer_wrote_says_nothing_about_the_format() -> None:
+    """A payment's text may begin lines as other formats do; a report is what its first line says."""
+    for mark in ("\n:20:X\n:61:", "\n<OFX>", "\nOFXHEADER:100\n", "\n{1:F01}{4:\n:20:"):
+        text = ADYEN_REPORT.replace("order-1", f'"order{mark}"', 1)
+        assert registry.detect(text.encode()) == "adyen.settlement", mark
+        assert len(registry.parse(text.encode(), BANK).transactions) == 5
+        paypal = PAYPAL_REPORT.replace('"inv"', f'"inv{mark}"', 1)
+        assert registry.detect(paypal.encode()) == "paypal.settlement", mark
+    swift = ":20:X\n:25:1\n:60F:C260131USD0,00\n:61:260131C1,NTRFX\n:86:<OFX>\n:62F:C260131USD1,\n"
+    assert registry.detect(swift.encode()) == "mt940"
+    assert registry.detect(OFX.replace("<MEMO>", "<MEMO>\n:20:").encode()) == "ofx"
+
+
+def test_texts_without_end_are_not_remembered() -> None:
+    """Caches outlive a file: a large one must not fill them."""
+    long = "2026-01-01" * 10_000
+    read = DayReader(("%Y-%m-%d",))
+    assert read(long) is None
+    assert long not in read._known
+    before = len(camt_shapes._SHAPES), camt_entries._moment.cache_info().currsize
+    entry = an_entry().replace("<Dt>2026-01-30</Dt>", f"<DtTm>{long}</DtTm>")
+    entry = entry.replace("<Ntry>", f'<Ntry a="{long}">')
+    (statement,) = registry.parse(a_camt053(entry), BANK).statements
+    assert str(statement.transactions[0].occurred_at)[:10] == "2026-01-31"
+    assert len(camt_shapes._SHAPES) == before[0]
+    assert camt_entries._moment.cache_info().currsize <= before[1] + 2

@@ -20,6 +20,8 @@ from pardna.transactions.model import Reference, Strength
 
 # An enumeration's members are looked up slowly, and here once for each row.
 _STRONG, _WEAK = Strength.STRONG, Strength.WEAK
+#: Characters of a time.
+_LONGEST = 60
 _FEE_FAMILIES = frozenset({"CHRG", "FEES", "COMM"})
 #: Announced, or told for information only: the account has no such booking (ISO 20022's entry
 #: status), and where one follows it comes as an entry of its own.
@@ -188,9 +190,13 @@ def signed(amount: str, credit: bool, currency: str) -> int:
     return minor if credit else -minor
 
 
-@lru_cache(maxsize=4096)
 def moment(value: str) -> datetime | None:
     """An instant in UTC; a date is its first moment, a time without zone is taken as UTC."""
+    return _moment(value) if len(value) <= _LONGEST else None
+
+
+@lru_cache(maxsize=4096)
+def _moment(value: str) -> datetime | None:
     if not value:
         return None
     try:
@@ -206,10 +212,14 @@ def midnight(of: date | None) -> datetime | None:
     return None if of is None else datetime.combine(of, time(), UTC)
 
 
-@lru_cache(maxsize=4096)
 def day(value: str) -> date | None:
     """A day from the beginning of ISO 8601 text."""
+    return _day(value[:10])
+
+
+@lru_cache(maxsize=4096)
+def _day(value: str) -> date | None:
     try:
-        return date.fromisoformat(value[:10]) if value else None
+        return date.fromisoformat(value) if value else None
     except ValueError:
         return None

@@ -23,6 +23,7 @@ _DETAILS: dict[tuple[str, ...], DetailShape] = {}
 #: Who invents more than so many kinds of entries gets no cache for them.
 _SHAPES_MAX = 2_000
 _TAGS_MAX = 400
+_LETTERS_MAX = 20_000
 _CURRENCY = re.compile(r"\sCcy=\"([^\"]*)\"")
 _NAME = re.compile(r"[^\s/]+")
 _AMOUNTS = ("Amt", "AmtDtls/TxAmt/Amt", "AmtDtls/InstdAmt/Amt")
@@ -77,7 +78,7 @@ def taken(element: Any) -> tuple[Shape, list[str]]:
     shape = _SHAPES.get(tags)
     if shape is None:
         shape = _shape_of(tags)
-        if len(_SHAPES) < _SHAPES_MAX and len(tags) <= _TAGS_MAX:
+        if len(_SHAPES) < _SHAPES_MAX and _is_common(tags):
             _SHAPES[tags] = shape
     return shape, texts
 
@@ -88,9 +89,14 @@ def taken_detail(element: Any) -> tuple[DetailShape, list[str]]:
     shape = _DETAILS.get(tags)
     if shape is None:
         shape = _detail_of(_tree(tags))
-        if len(_DETAILS) < _SHAPES_MAX and len(tags) <= _TAGS_MAX:
+        if len(_DETAILS) < _SHAPES_MAX and _is_common(tags):
             _DETAILS[tags] = shape
     return shape, texts
+
+
+def _is_common(tags: tuple[str, ...]) -> bool:
+    """Whether a shape may come again, and is small enough to be remembered."""
+    return len(tags) <= _TAGS_MAX and sum(map(len, tags)) <= _LETTERS_MAX
 
 
 def _written(element: Any) -> tuple[tuple[str, ...], list[str]]:

@@ -8,6 +8,8 @@ from datetime import datetime
 
 #: Texts remembered, since rows of a file share their days.
 _KEPT = 8192
+#: Characters of a date; of longer texts nothing is remembered either.
+_LONGEST = 100
 #: Directives of a fixed number of digits, and which of year, month, day, hour, minute, second they are.
 _WIDTHS = {"Y": 4, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2}
 
@@ -23,6 +25,8 @@ class DayReader:
         """The instant, with a zone only where the text names one; None when it is in no format."""
         if text in self._known:
             return self._known[text]
+        if len(text) > _LONGEST:
+            return None
         found = None
         for read in self._readers if text else ():
             found = read(text)

@@ -128,7 +128,7 @@ class Mapper:
         name = self.names.get(written)
         if name is None:
             name = clean(written, 100)
-            if len(self.names) < NAMES_MAX:
+            if len(self.names) < NAMES_MAX and len(written) <= ID_MAX:
                 self.names[written] = name
         return name
 

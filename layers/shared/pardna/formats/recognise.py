@@ -57,11 +57,17 @@ def xml_kind(head: str) -> str:
 
 
 def text_kind(head: str) -> str:
-    """The family of a text that is neither XML nor JSON."""
+    """The family of a text that is neither XML nor JSON.
+
+    First by how it begins, which only its sender wrote; then by marks further down, which a
+    customer's text in a report may hold too.
+    """
     start = head.lstrip()
-    if start.startswith(_SWIFT_BLOCKS) or _SWIFT.search(head):
+    if start.startswith(_SWIFT_BLOCKS):
         return "mt940"
-    if _OFX.search(head[:4096]):
+    if kind := _heading_kind(start.split("\n", maxsplit=1)[0]):
+        return kind
+    if _OFX.match(start):
         return "ofx"
     if _NACHA.match(start):
         return "nacha"
@@ -71,7 +77,9 @@ def text_kind(head: str) -> str:
         return "braintree"
     if re.match(r"\"?(?:RH|FH)\"?\s*[,\t]", start) and re.search(r"^\"?CH\"?[,\t]", head, re.M):
         return "paypal.settlement"
-    return _heading_kind(start.split("\n", maxsplit=1)[0])
+    if _SWIFT.search(head):
+        return "mt940"
+    return "ofx" if _OFX.search(head[:4096]) else ""
 
 
 def _heading_kind(line: str) -> str:

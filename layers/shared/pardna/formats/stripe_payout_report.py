@@ -97,7 +97,7 @@ def _one(row: Mapping[str, str], origin: Origin, position: str) -> Transaction:
 
 
 def _moment(row: Mapping[str, str], name: str) -> datetime:
-    found = _instant(row.get(_UTC[name]) or row.get(name) or "")
+    found = _instant((row.get(_UTC[name]) or row.get(name) or "")[:100])
     if found is None:
         raise InvalidInput("row.time", f"{name} is not a time")
     return found
