@@ -208,6 +208,7 @@ def test_the_same_file_again_and_the_same_rows_in_another_change_nothing(road: B
     road.bring(report(600) + b"\r\n")
     assert (road.canonical(), road.journals()) == (before, journals)
     assert len(road.deliveries()) == 2
+    assert road.home.rows("SELECT count(*) FROM platform.pending_deliveries") == [(0,)]
 
 
 def test_what_a_later_file_knows_better_is_the_next_version(road: Bulk) -> None:

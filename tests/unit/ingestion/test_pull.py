@@ -62,6 +62,23 @@ def test_a_file_that_is_still_being_written_waits_for_the_next_pull() -> None:
     assert [data for data, _ in raw.objects.values()] == [b"halfmore"]
 
 
+def test_a_file_that_grows_between_two_looks_is_not_even_begun() -> None:
+    """Slow writers: what is read quickly looks whole while it is not."""
+    raw, folder, pauses = MemoryRawStore(), MemoryFolder({"a.xml": b"ha", "b.xml": b"whole"}), []
+
+    def waiting(seconds: float) -> None:
+        pauses.append(seconds)
+        folder.contents["a.xml"] += b"lf"
+
+    service = replace(puller(folder, raw, [], settle_seconds=7), pause=waiting)
+    assert service.pull().new_count == 1
+    assert [data for data, _ in raw.objects.values()] == [b"whole"]
+    assert (pauses, folder.read_count) == ([7.0], len(b"whole"))
+    still = replace(puller(folder, raw, [], settle_seconds=7), pause=pauses.append)
+    assert still.pull().new_count == 1
+    assert b"half" in [data for data, _ in raw.objects.values()]
+
+
 def test_a_server_that_is_down_is_tried_again_with_growing_pauses_then_the_alarm_rings() -> None:
     pauses: list[float] = []
     folder = MemoryFolder(refusals=[DOWN] * 9)
