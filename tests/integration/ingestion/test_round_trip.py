@@ -295,7 +295,7 @@ def test_webhooks_that_never_came_are_filled_in_by_polling_and_counted(player: P
     before = activity(player)["filled_by_polling_count"]
     charges = [a_charge(player, f"con_gap{n}") for n in range(3)]
     events = {
-        e["data"]["object"].get("latest_charge", ""): e
+        e["data"]["object"]["latest_charge"]["id"]: e
         for e in listed(home, "events?limit=100&type=payment_intent.succeeded")["data"]
     }
     for charge in (charges[2], charges[0]):  # out of order, and the second never comes
