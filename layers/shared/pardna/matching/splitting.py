@@ -71,7 +71,8 @@ WITH refs AS (SELECT leg, side, kind, currency, unnest(refs) AS ref FROM legs),
                SELECT leg, currency, {NORMALISED.format("batch")} FROM legs
                WHERE side = 'l' AND kind <> 'payout' AND batch <> '')
 SELECT leg, hash('identity', currency, ref.type, ref.value) FROM refs
-WHERE ref.strong AND (list_contains($types, ref.type) OR (side = 'r' AND ref.type = 'charge'))
+WHERE (ref.strong AND list_contains($types, ref.type))
+ OR (side = 'r' AND ref.type = 'charge' AND kind IN ('charge', 'refund'))
 UNION ALL
 SELECT leg, hash('payout', currency, norm) FROM named SEMI JOIN names USING (currency, norm)
 WHERE norm <> ''
