@@ -85,6 +85,14 @@ def test_several_parquet_files_are_one_side(tmp_path: Path) -> None:
     assert counts[:2] == counts[2:]
 
 
+def test_a_run_leaves_the_connection_as_it_was(tmp_path: Path) -> None:
+    generate(duckdb.connect(), 200, 5, tmp_path)
+    sides = [f"read_parquet('{tmp_path}/{side}.parquet')" for side in ("left", "right")]
+    with duckdb.connect(config={"threads": 3}) as con:
+        run_bulk(con, *sides, bench_rules(), Pair.INTERNAL_BANK, ON, tmp_path / "out")
+        assert con.execute("SELECT current_setting('threads')").fetchall() == [(3,)]
+
+
 def test_a_charge_given_back_is_told_of(tmp_path: Path) -> None:
     charge = "[{'type': 'charge', 'value': 'ch_1', 'strong': true}]"
     named = "[{'type': 'charge', 'value': 'ch_1', 'strong': false}]"

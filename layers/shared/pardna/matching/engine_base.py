@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from datetime import date
 from typing import Any, Self
 
@@ -27,6 +28,9 @@ from pardna.matching.rules import BusinessDays, PairRules, Rules
 from pardna.runtime.errors import InvalidInput
 
 _CHUNK = 50_000
+#: DuckDB gives a core this many rows at a time: of fewer, threads only wait for each other, and the
+#: second core is better used by the statements of the other side.
+_ROWS_A_TASK = 122_880
 #: SQL, or SQL and its parameters.
 Statement = str | tuple[str, Mapping[str, Any]]
 SIDES = ("l", "r")
@@ -123,6 +127,7 @@ class Engine:
         self, con: duckdb.DuckDBPyConnection, rules: Rules, pair: Pair, reference_date: date
     ) -> None:
         self.con = con
+        self._threads = self.number("SELECT current_setting('threads')")
         self._second = con.cursor()
         self._beside = ThreadPoolExecutor(1)
         self.rules = rules
@@ -142,6 +147,9 @@ class Engine:
     def __exit__(self, *raised: object) -> None:
         self._beside.shutdown()
         self._second.close()
+        # Of a database that failed there is nothing to give back.
+        with suppress(duckdb.Error):
+            self.con.execute(f"SET threads = {self._threads}")
 
     def read(self) -> None:
         """Read ``raw_l`` and ``raw_r`` (`LEG_COLUMNS`). Raises InvalidInput for a leg without id,
@@ -156,6 +164,8 @@ class Engine:
         for bad in filter(None, lacking.values()):
             raise InvalidInput("match.row", f"{bad} rows lack an id, source, kind, currency or day")
         self.counts = self.both("SELECT count(*) FROM raw_{side}")
+        if max(self.counts.values()) <= 2 * _ROWS_A_TASK:
+            con.execute("SET threads = 1")
         days = con.execute("SELECT day FROM raw_l UNION SELECT day FROM raw_r").fetchall()
         con.execute("CREATE TABLE calendar (day DATE, ordinal INTEGER)")
         self.insert("calendar", ["DATE", "INTEGER"], [(d, self.days.ordinal(d)) for (d,) in days])
