@@ -371,6 +371,42 @@ def test_killed_at_any_statement_nothing_or_everything_is_true(bench: Bench) -> 
     assert len(bench.all("SELECT FROM platform.outbox")) == 3
 
 
+@pytest.mark.parametrize("ending", ["confirm", "reject", "withdraw"])
+def test_a_proposal_whose_end_is_killed_at_any_statement_still_waits(
+    bench: Bench, ending: str
+) -> None:
+    bench.receive(BAD_DATE)
+    proposed = correct(bench, "row.date", Change(5, "04/02/2026", "94/02/2026"))
+    of = (proposed.quarantine_id, proposed.decision_id)
+    more = {
+        "confirm": ("bob", *of, "cause"),
+        "reject": ("bob", *of, "no"),
+        "withdraw": ("ann", *of),
+    }
+    survived, at = False, 0
+    while not survived:
+        at += 1
+        assert at < 60
+        book = _Mortal(bench, at).book
+        quarantine = bench.quarantine(book=book, effects=book)
+        try:
+            getattr(quarantine, ending)(TENANT, *more[ending])
+            survived = True
+        except (PardnaError, _Killed):
+            if bench.book.decision(TENANT, proposed.decision_id).state != "proposed":
+                break  # it was done, and died while it looked at what it had done
+            assert bench.amounts() == []
+            assert bench.entry("row.date").status == "proposed"
+    assert at > 4
+    state = {"confirm": "done", "reject": "rejected", "withdraw": "withdrawn"}[ending]
+    assert bench.book.decision(TENANT, proposed.decision_id).state == state
+    assert bench.amounts() == (EVERYTHING if ending == "confirm" else [])
+    again = getattr(bench.quarantine(), ending)(TENANT, *more[ending])
+    assert again.state == state
+    (told,) = bench.all("SELECT count(*) FROM app.audit_log WHERE action <> 'quarantine.proposed'")
+    assert told == (1,)
+
+
 class _Killed(BaseException):
     """The process is gone."""
 
