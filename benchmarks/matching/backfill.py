@@ -1,15 +1,15 @@
-"""A large delivery from the lake to matches: ``python -m benchmarks.matching.backfill [ROWS]``.
+"""A large delivery from the lake to matches: ``python -m benchmarks.matching.backfill [ROWS [SHARD_LEGS]]``.
 
 Contributions, charges, payouts and bank lines stand in the lake as Parquet parts; a run reads, splits,
-matches and claims them and records what stays open. Files are moto's, the match table is in memory
-(`memory_table`, packed); the CPU time of both is left out. Beside it, in the same run, the floor: what
+matches and claims them and records what stays open. Files are moto's, whose CPU time is left out; the
+match table is in the memory of another process (`memory_table`, packed). Beside it, in the same run, the floor: what
 the first requests cost again when nothing else is done, as they are sent (signed text), and as boto3's
 client sends them from dictionaries. Prints one line of JSON.
 """
 
 from __future__ import annotations
 
-import gc
+import itertools
 import json
 import os
 import resource
@@ -19,6 +19,7 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 os.environ.setdefault("AWS_ACCESS_KEY_ID", "memory")
@@ -27,16 +28,23 @@ os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 
 import boto3
 from botocore.config import Config
+from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
 
-from benchmarks.matching.memory_table import Item, MemoryTable, answered_by
+from benchmarks.matching.memory_table import (
+    Apart,
+    Item,
+    MemoryTable,
+    answered_by,
+    serving_apart,
+)
 from pardna.matching.dynamodb_http import SignedCalls
 from pardna.matching.model import Pair
 from pardna.transactions.lake import PART_ROWS, part_key
 from pardna.transactions.model import Transaction, to_dict
 from pardna.transactions.parquet import to_parquet
-from tests.support.matching import TENANT, bank_line, charge, contribution, payout, weak
-from tests.support.split_runs import a_bench
+from tests.support.matching import TABLE, TENANT, bank_line, charge, contribution, payout, weak
+from tests.support.split_runs import APART, REGION, Bench
 
 #: Requests of each operation that are sent once more, for the floor.
 SAMPLE = 150
@@ -45,30 +53,28 @@ SAMPLE = 150
 SETTLED = 25
 
 
-def rows_of(count: int) -> list[Transaction]:
+def rows_of(count: int) -> Iterator[Transaction]:
     """About `count` rows: each payment is two, each settlement two more; every hundredth stays open."""
-    made: list[Transaction] = []
-    number = 0
-    while len(made) < count:
+    number = made = 0
+    while made < count:
         po = f"po_{number // SETTLED:06d}"
         some = range(number, number + SETTLED)
-        made += [contribution(n, 1_000 + n % 9_000) for n in some if n % 100]
-        made += [charge(n, 1_000 + n % 9_000, 50, payout=po) for n in some]
+        rows = [contribution(n, 1_000 + n % 9_000) for n in some if n % 100]
+        rows += [charge(n, 1_000 + n % 9_000, 50, payout=po) for n in some]
         total = sum(950 + n % 9_000 for n in some)
-        made += [payout(po, total), bank_line(po, total, weak("payout", po))]
+        rows += [payout(po, total), bank_line(po, total, weak("payout", po))]
+        yield from rows
+        made += len(rows)
         number += SETTLED
-    return made
 
 
 class Packed(MemoryTable):
-    """Keeps closed items as compressed text: a million rows fit, and no garbage is looked for in
-    them. What lists them (indexes, partitions) is not kept: a backfill does not ask for it."""
+    """Keeps closed items as compressed text: a million rows fit. What lists them (indexes, partitions)
+    is not kept: a backfill does not ask for it."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.packed: dict[str, bytes] = {}
-        self.sample: dict[str, list[bytes]] = defaultdict(list)
-        self.seen: Counter[str] = Counter()
 
     def item(self, key: Item) -> Item | None:
         found = self.packed.get(f"{key['pk']['S']} {key['sk']['S']}")
@@ -86,18 +92,27 @@ class Packed(MemoryTable):
             json.dumps(new).encode(), 1
         )
 
-    def answer(self, operation: str, asked: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        self.seen[operation] += 1
-        if operation in MANY and len(self.sample[operation]) < SAMPLE:
-            self.sample[operation].append(json.dumps(asked, separators=(",", ":")).encode())
-        return super().answer(operation, asked)
-
 
 CLOSED = frozenset({"leg", "reference", "match", "match_member", "act"})
 MANY = {
     "TransactWriteItems": "transact_write_items", "BatchWriteItem": "batch_write_item",
     "BatchGetItem": "batch_get_item",
 }  # fmt: skip
+
+
+class Asked:
+    """What the table is asked: how often, and the first requests of many items, for the floor."""
+
+    def __init__(self, table: Apart) -> None:
+        self._table = table
+        self.sample: dict[str, list[bytes]] = defaultdict(list)
+        self.seen: Counter[str] = Counter()
+
+    def answer(self, operation: str, body: bytes) -> tuple[int, bytes]:
+        self.seen[operation] += 1
+        if operation in MANY and len(self.sample[operation]) < SAMPLE:
+            self.sample[operation].append(body)
+        return self._table.answer(operation, body)
 
 
 @contextmanager
@@ -119,7 +134,7 @@ def moto_apart() -> Iterator[list[float]]:
         BotocoreStubber.__call__ = original  # type: ignore[method-assign]
 
 
-def floor(table: Packed) -> tuple[float, float]:
+def floor(table: Asked) -> tuple[float, float]:
     """CPU seconds of sending all requests of many items: signed text, and boto3 from dictionaries."""
     calls = SignedCalls("us-east-1", 1)
     client: Any = boto3.client("dynamodb", region_name="us-east-1", config=Config(parameter_validation=False))  # fmt: skip
@@ -144,39 +159,50 @@ def floor(table: Packed) -> tuple[float, float]:
     return signed, dictionaries
 
 
-def measure(count: int) -> dict[str, Any]:
-    """One backfill of about `count` rows."""
-    rows = rows_of(count)
-    with moto_apart() as moto, a_bench(200_000, Packed, step=500, group_max=32) as bench:
-        for part, start in enumerate(range(0, len(rows), PART_ROWS), start=1):
-            some = rows[start : start + PART_ROWS]
+def measure(count: int, shard_legs: int = 200_000) -> dict[str, Any]:
+    """One backfill of about `count` rows, in shards of `shard_legs` at most."""
+    with (
+        mock_aws(config=APART),
+        moto_apart() as moto,
+        serving_apart(partial(Packed, TABLE)) as apart,
+        answered_by((asked := Asked(apart)).answer),
+    ):
+        boto3.client("s3", region_name=REGION).create_bucket(Bucket="lake")
+        bench = Bench(shard_legs, MemoryTable("unused"), step=500, group_max=32)
+        rows, total = rows_of(count), 0
+        for part in itertools.count(1):
+            some = list(itertools.islice(rows, PART_ROWS))
+            if not some:
+                break
             body = to_parquet((t.transaction_id, 1, json.dumps(to_dict(t))) for t in some)
             bench.s3.put_object(Bucket="lake", Key=part_key(TENANT, "a" * 64, part), Body=body)
-        total = len(rows)
-        del rows
-        gc.freeze()
-        wall, cpu = time.perf_counter(), time.process_time()
-        inside, moto[0] = bench.table.cpu_s, 0.0
+            total += len(some)
+        del some
+        before_mb = peak_mb()
+        wall, cpu, moto[0] = time.perf_counter(), time.process_time(), 0.0
         done = bench.run()
         seconds = time.perf_counter() - wall
-        cpu = time.process_time() - cpu - (bench.table.cpu_s - inside) - moto[0]
-        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1_024
+        cpu = time.process_time() - cpu - moto[0]
+        peak = peak_mb()
+        calls = sum(asked.seen.values())
         shown = bench.summary.summarise(TENANT, done["run_id"])
         left = sum(1 for pair in Pair for _ in bench.state.open_legs(TENANT, pair, "JMD"))
-        calls = bench.table.counts["calls"]
-        assert isinstance(bench.table, Packed)
-        packed_mb = sum(map(len, bench.table.packed.values())) // 1_000_000
-        signed, dictionaries = floor(bench.table)
+        signed, dictionaries = floor(asked)
     return {
-        "rows": total, "matches": shown["matched_count"], "legs_left_open": left,
+        "rows": total, "shard_legs": shard_legs, "matches": shown["matched_count"], "legs_left_open": left,
         "seconds": round(seconds, 1), "cpu_s": round(cpu, 1), "rows_per_s": round(total / seconds),
         "rows_per_cpu_s": round(total / cpu), "calls_per_row": round(calls / total, 2),
         "cpu_us_per_row": round(1e6 * cpu / total), "signed_us_per_row": round(1e6 * signed / total),
         "boto3_us_per_row": round(1e6 * dictionaries / total),
-        "peak_rss_mb": peak_mb, "of_it_packed_items_mb": packed_mb,
+        "peak_rss_mb": peak, "before_the_run_mb": before_mb,
         "load": round(os.getloadavg()[0], 1),
     }  # fmt: skip
 
 
+def peak_mb() -> int:
+    """The most memory that this process has held, in MiB; the table is in another."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1_024
+
+
 if __name__ == "__main__":
-    print(json.dumps(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)))
+    print(json.dumps(measure(*map(int, sys.argv[1:] or ["100000"]))))

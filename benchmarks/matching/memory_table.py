@@ -307,12 +307,12 @@ class _Words:
             self._next()
             name = self._names.get(self._peek(), self._next())
             self._next()
-            default = self._values[self._next()]
+            default: dict[str, Any] = self._values[self._next()]
             self._next()
             return item.get(name, default)
-        return (
-            dict(self._values[word]) if word.startswith(":") else item[self._names.get(word, word)]
-        )
+        if word.startswith(":"):
+            return dict(self._values[word])
+        return item[self._names.get(word, word)]
 
 
 def _plain(value: dict[str, Any]) -> Any:
@@ -348,10 +348,10 @@ def answered_by(answer: Callable[[str, bytes], tuple[int, bytes]]) -> Iterator[N
         if not target.startswith("DynamoDB_"):
             return original(session, request)
         status, data = answer(target.rpartition(".")[2], request.body)
-        headers = {"content-type": "application/x-amz-json-1.0", "x-amzn-requestid": "memory"}
+        headers: Any = {"content-type": "application/x-amz-json-1.0", "x-amzn-requestid": "memory"}
         return AWSResponse(request.url, status, headers, _Raw(data))
 
-    URLLib3Session.send = send  # type: ignore[method-assign]
+    URLLib3Session.send = send  # type: ignore[assignment,method-assign]
     try:
         yield
     finally:
@@ -378,13 +378,15 @@ class Apart:
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
+        self._lock = threading.Lock()  # a pipe holds one question at a time
         self.calls = 0
 
     def answer(self, operation: str, body: bytes) -> tuple[int, bytes]:
         """What the table answers."""
-        self.calls += 1
-        self._pipe.send_bytes(operation.encode() + b" " + body)
-        status, _, data = self._pipe.recv_bytes().partition(b" ")
+        with self._lock:
+            self.calls += 1
+            self._pipe.send_bytes(operation.encode() + b" " + body)
+            status, _, data = self._pipe.recv_bytes().partition(b" ")
         return int(status), data
 
     def counts(self) -> Counter[str]:

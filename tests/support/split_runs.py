@@ -113,7 +113,7 @@ class Bench:
 
 
 #: moto copies a table for every transaction; the table in memory does not, and keeps the contract.
-_APART: Any = {"core": {"passthrough": {"urls": [], "services": ["dynamodb"]}}}
+APART: Any = {"core": {"passthrough": {"urls": [], "services": ["dynamodb"]}}}
 
 
 @contextmanager
@@ -121,6 +121,6 @@ def a_bench(
     shard_legs: int, made: Callable[[str], MemoryTable] = MemoryTable, **more: Any
 ) -> Iterator[Bench]:
     """A bench on AWS of its own, with a table that `made` makes."""
-    with mock_aws(config=_APART), serving(made(TABLE)) as table:
+    with mock_aws(config=APART), serving(made(TABLE)) as table:
         boto3.client("s3", region_name=REGION).create_bucket(Bucket="lake")
         yield Bench(shard_legs, table, **more)

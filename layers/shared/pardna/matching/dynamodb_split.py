@@ -98,12 +98,13 @@ class DynamoSplitState(DynamoMatchState):
         places: list[int] = []
         seen: set[str] = set()
         for place, match in enumerate(matches):
-            mine = {match.match_id, *(m.transaction_id for m in match.members)}
+            identifier = match.match_id
+            mine = {identifier, *[m.transaction_id for m in match.members]}
             large = len(match.members) > self._groups.chunk_legs
             if large or not seen.isdisjoint(mine):
                 continue  # alone, after the others: a transaction names an item once
             seen |= mine
-            units.append(self._writes(match, texts))
+            units.append(self._writes(match, identifier, texts))
             places.append(place)
 
         def alone(unit: int) -> None:
@@ -162,9 +163,9 @@ class DynamoSplitState(DynamoMatchState):
 
         in_threads(write, list(packed(units)))
 
-    def _writes(self, match: Match, texts: LegTexts) -> list[str]:
+    def _writes(self, match: Match, identifier: str, texts: LegTexts) -> list[str]:
         """A small match that nobody has seen yet: what `commit` would write."""
-        tenant, identifier = match.tenant_id, match.match_id
+        tenant = match.tenant_id
         takes = match.status is Status.COMMITTED
         put, writes = self._wire.put, []
         for leg in match.members:
