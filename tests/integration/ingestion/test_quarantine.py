@@ -371,6 +371,22 @@ def test_killed_at_any_statement_nothing_or_everything_is_true(bench: Bench) -> 
     assert len(bench.all("SELECT FROM platform.outbox")) == 3
 
 
+def test_who_confirms_a_moment_later_gets_the_decision_that_was_made(bench: Bench) -> None:
+    bench.receive(BAD_DATE)
+    proposed = correct(bench, "row.date", Change(5, "04/02/2026", "94/02/2026"))
+    of = (proposed.quarantine_id, proposed.decision_id)
+    read = bench.book.decisions
+
+    def after_another(tenant_id: str, raw_sha256: str) -> list[Decision]:
+        bench.quarantine().confirm(TENANT, "bob", *of, "cause")
+        return read(tenant_id, raw_sha256)
+
+    bench.book.decisions = after_another  # type: ignore[method-assign]
+    late = bench.quarantine(book=bench.book).confirm(TENANT, "cat", *of, "cause")
+    assert (late.state, late.decided_by, late.decision_id) == ("done", "bob", of[1])
+    assert bench.amounts() == EVERYTHING
+
+
 @pytest.mark.parametrize("ending", ["confirm", "reject", "withdraw"])
 def test_a_proposal_whose_end_is_killed_at_any_statement_still_waits(
     bench: Bench, ending: str

@@ -128,6 +128,9 @@ class Quarantine:
             raise Conflict("quarantine.decided", f"this proposal is {decision.state}")
         model.check_second(decision, principal)
         made = self.book.decisions(tenant_id, decision.raw_sha256)
+        for done in made:
+            if done.decision_id == decision.decision_id:  # another was faster just now
+                return done
         before, after = self._before_and_after(tenant_id, decision, made)
         entry = self.rows.entry(tenant_id, decision.quarantine_id)
         effect = self._effect(tenant_id, entry, decision.action, before, after)
