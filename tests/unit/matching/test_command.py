@@ -164,6 +164,9 @@ def test_an_empty_side_is_no_error(tmp_path: Path) -> None:
     [
         ({"tolerence_minor": 5}, "tolerence_minor"),
         ({"tolerance_bp": -1}, "tolerance_bp"),
+        ({"weights": {"amount_pb": 1}}, "amount_pb"),
+        ({"weights": {"amount_bp": 9_000, "day_bp": 3_000}}, "weights"),
+        ({"rails": [{"rail": "wire", "before": 0, "after": 2, "waiting_days": -1}]}, "waiting_days"),
         ({"left": {"amount": "nothing", "day": "date", "currency": "currency"}}, "no column 'nothing'"),
     ],
 )  # fmt: skip

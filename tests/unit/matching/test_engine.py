@@ -9,11 +9,20 @@ import pytest
 
 from pardna.matching.engine import Result, match
 from pardna.matching.model import Leg, Pair
-from pardna.matching.rules import FeeSchedule, FeeTier, PairRules, Rules, default_rules
+from pardna.matching.rules import (
+    FeeSchedule,
+    FeeTier,
+    PairRules,
+    Rail,
+    Rules,
+    Weights,
+    default_rules,
+)
 from pardna.runtime.errors import InvalidInput
 from pardna.transactions.model import Counterparty, Kind, Reference, Transaction
 from tests.support.matching import (
     DAY,
+    a_transaction,
     bank_line,
     charge,
     contribution,
@@ -228,6 +237,47 @@ def test_only_one_payout_may_claim_a_line() -> None:
     result = run(*first, other, pair=Pair.PSP_BANK)
     assert result.matches == ()
     assert {f.code for f in result.findings} == {"line_shared"}
+
+
+@pytest.mark.parametrize(
+    ("said", "days", "level"),
+    # A rail of two days, on either leg, in a pair whose window is five; and one that nobody set.
+    [("wire", 2, 2), ("wire", 3, 0), ("cheque", 5, 2), ("cheque", 6, 0), ("", 5, 2), ("", 6, 0)],
+)
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_windows_are_those_of_the_rail(said: str, days: int, level: int, side: str) -> None:
+    shared, rail = (
+        weak("payment_reference", "PDN-7K3Q-R01-77"),
+        [weak("rail", said)] if said else [],
+    )
+    named_by = {"left": (rail, []), "right": ([], rail)}[side]
+    start = datetime(2026, 3, 2, 12, tzinfo=UTC)  # a Monday
+    later = start + timedelta(days=days + 2 * (days > 4))
+    ours = a_transaction("internal", "draw", "d_1", 500, shared, *named_by[0], occurred_at=start)
+    theirs = bank_line(1, 500, shared, *named_by[1], occurred_at=later)
+    result = run(ours, theirs, pair=Pair.INTERNAL_BANK, rails=(Rail("wire", 0, 2, 1),))
+    assert [m.level for m in result.matches] == [level] * bool(level)
+
+
+@pytest.mark.parametrize(("said", "missing"), [("wire", True), ("cheque", False)])
+def test_a_leg_waits_as_long_as_its_rail_takes(said: str, missing: bool) -> None:
+    start = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    ours = a_transaction("internal", "draw", "d_1", 500, weak("rail", said), occurred_at=start)
+    result = run(ours, pair=Pair.INTERNAL_BANK, on=SOON, rails=(Rail("wire", 0, 2, 1),))
+    assert bool(result.findings) is missing
+    assert bool(result.waiting) is not missing
+
+
+def test_level_4_weighs_as_the_rules_say() -> None:
+    ours, theirs = named("l", 1, 700), named("r", 2, 700)
+    [found] = run(ours, theirs, pair=Pair.INTERNAL_BANK, on=LATE).proposals
+    assert found.confidence_bp == 5_000 + 1_500 + 1_000
+    weights = Weights(amount_bp=4_500, name_same_bp=2_100, day_bp=900)
+    [found] = run(ours, theirs, pair=Pair.INTERNAL_BANK, on=LATE, weights=weights).proposals
+    assert found.confidence_bp == 4_500 + 2_100 + 900
+    assert found.explanation.signals[0].contribution_bp == 4_500
+    less = Weights(name_same_bp=900)
+    assert not run(ours, theirs, pair=Pair.INTERNAL_BANK, on=LATE, weights=less).proposals
 
 
 def test_rules_of_a_pair_are_found() -> None:

@@ -19,7 +19,9 @@ from pardna.matching.rules import (
     FeeSchedule,
     FeeTier,
     PairRules,
+    Rail,
     Rules,
+    Weights,
     default_rules,
 )
 from pardna.matching.tenant_rules import document, from_plain, read, to_plain
@@ -52,13 +54,31 @@ def test_rules_have_an_end() -> None:
         read(json.dumps({"pairs": [{"pair": "psp~bank", "fees": [fees[0]] * 501}]}), 1)
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ({"rails": [{"rail": "wire", "before": 0, "after": 2, "waiting_days": 1}] * 2}, "rails"),
+        ({"rails": [{"rail": "wire", "before": 0, "after": 400, "waiting_days": 1}]}, "after"),
+        ({"rails": [{"rail": "wire", "before": 0}]}, "waiting_days"),
+        ({"weights": {"amount_bp": 9_000, "name_same_bp": 3_000}}, "weights"),
+        ({"weights": {"against_name_bp": -5}}, "against_name_bp"),
+        ({"weights": {"amount_pb": 5}}, "amount_pb"),
+    ],
+)
+def test_rails_and_weights_that_cannot_be_are_refused(words: dict[str, object], told: str) -> None:
+    with pytest.raises(InvalidInput, match=told):
+        read(json.dumps({"pairs": [{"pair": "psp~bank", **words}]}), 1)
+
+
 def test_rules_come_back_whole_and_with_the_same_hash() -> None:
     base = default_rules()
     fees = (FeeSchedule("JMD", (FeeTier(10_000, 290, 500), FeeTier(0, 250)), 100, "stripe:a"),)
+    rails = (Rail("wire", 0, 2, 1), Rail("ach", 0, 4, 3))
+    weights = Weights(amount_bp=4_000, against_day_bp=150)
     rules = replace(
         base,
         version=3,
-        pairs=(replace(base.pairs[0], fees=fees), *base.pairs[1:]),
+        pairs=(replace(base.pairs[0], fees=fees, rails=rails, weights=weights), *base.pairs[1:]),
         closed_days=(date(2026, 1, 1),),
         aliases=(Alias("name", "Bob", "Robert"),),
     )

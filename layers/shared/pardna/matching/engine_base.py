@@ -174,7 +174,7 @@ class Engine:
         ).fetchall()
         self.currencies = frozenset(c for (c,) in currencies)
         told = (*self.identity_types, *self.own.soft_types)
-        types = dict.fromkeys((*told, "", "reference", "payout", "trace"))
+        types = dict.fromkeys((*told, "", "reference", "payout", "trace", "rail"))
         con.execute(
             _TABLES.format(types=_words(types), currencies=_words(sorted(self.currencies) or [""]))
         )
@@ -192,6 +192,39 @@ class Engine:
         """``carried_*``, and of it ``ids_*``: the strong references that identify."""
         identities = f"strong AND type IN ({_words(self.identity_types)})"
         self.both(_CARRIED, "CREATE VIEW ids_{side} AS FROM carried_{side} WHERE " + identities)
+        self.read_rails()
+
+    def read_rails(self) -> None:
+        """``rail_N_*``, bits as those of open legs: who says the N-th rail that has its own windows."""
+        query = [
+            f"SET VARIABLE rail_{number}_{side} = (SELECT coalesce(bitstring_agg(leg, 0,"
+            f" {max(legs, 1) - 1}), bitstring('0', {max(legs, 1)})) FROM carried_{side}"
+            f" WHERE type = 'rail' AND value IN ({_words([one.rail])}))"
+            for number, one in enumerate(self.own.rails)
+            for side, legs in self.counts.items()
+        ]
+        if query:
+            self.at_once(query, query)
+
+    def within(self, left: str, right: str, days: str) -> str:
+        """Whether `days` are within the window of a pair of legs, as an expression."""
+        window = self.own.rule_window
+        usual = f"{days} BETWEEN {-window.before} AND {window.after}"
+        cases = " ".join(
+            f"WHEN {_says(number, 'l', left)} OR {_says(number, 'r', right)}"
+            f" THEN {days} BETWEEN {-rail.before} AND {rail.after}"
+            for number, rail in enumerate(self.own.rails)
+        )
+        return f"(CASE {cases} ELSE {usual} END)" if cases else f"({usual})"
+
+    def waits(self, side: str, leg: str = "leg") -> str:
+        """The business days that a leg may stand alone, as an expression."""
+        usual = self.own.waiting_days
+        cases = " ".join(
+            f"WHEN {_says(number, side, leg)} THEN {rail.waiting_days}"
+            for number, rail in enumerate(self.own.rails)
+        )
+        return f"(CASE {cases} ELSE {usual} END)" if cases else str(usual)
 
     def keep_rest(self) -> None:
         """After level 1: the legs that are still open, and their references."""
@@ -338,6 +371,10 @@ def _run(con: duckdb.DuckDBPyConnection, statements: Sequence[Statement]) -> int
         query, parameters = (one, None) if isinstance(one, str) else one
         rows = con.execute(query, parameters).fetchall()
     return int(rows[0][0]) if rows else 0
+
+
+def _says(number: int, side: str, leg: str) -> str:
+    return f"get_bit(getvariable('rail_{number}_{side}'), {leg}) = 1"
 
 
 def _words(words: Iterable[str]) -> str:

@@ -30,7 +30,7 @@ CREATE OR REPLACE TABLE parts AS
 SELECT t.leg AS {one}, m.leg AS {many}, t.id, t.basis, t.name, m.id AS part_id, m.basis AS part
 FROM groupable_{one} t JOIN groupable_{many} m USING (currency, name)
 WHERE m.crowd <= $most AND sign(m.basis) = sign(t.basis) AND abs(m.basis) < abs(t.basis)
-  AND {apart} BETWEEN -$before AND $after
+  AND {within}
 """
 #: One row a movement that several of the other side may come to: what they are, in the order of ids.
 _ASKED = """
@@ -58,11 +58,10 @@ def groups(engine: Engine) -> None:
         most = {"most": engine.own.subset_max}
         crowded = engine.number(_TOO_MANY.format(one=one, many=many), most)
         engine.cap("groups_of_too_many_candidates", crowded)
-        window = engine.own.rule_window
         apart = "t.ordinal - m.ordinal" if one == "r" else "m.ordinal - t.ordinal"
+        legs = ("m.leg", "t.leg") if one == "r" else ("t.leg", "m.leg")
         engine.con.execute(
-            _PARTS.format(one=one, many=many, apart=apart),
-            {**most, "before": window.before, "after": window.after},
+            _PARTS.format(one=one, many=many, within=engine.within(*legs, apart)), most
         )
         drop_contradicted(engine, "parts")
         rows = engine.con.execute(_ASKED.format(one=one, many=many)).fetchall()

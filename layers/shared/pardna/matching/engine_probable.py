@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from pardna.matching.engine_base import DECIDED, SIDES, Engine
 from pardna.matching.engine_identity import drop_contradicted
 
@@ -28,7 +30,6 @@ _SAID = """SELECT leg, id, ordinal, currency, basis, name, crowd, norm, left(nor
        right(norm, 6) AS last_six
 FROM (SELECT leg, norm FROM soft_{side}) JOIN probable_{side} USING (leg)"""
 _CROWDED = "(a.crowd > $cap OR b.crowd > $cap)"
-_NEAR = "b.ordinal - a.ordinal BETWEEN -$before AND $after"
 _EDGES = """
 CREATE TABLE edges AS
 WITH said_l AS ({said_l}), said_r AS ({said_r}),
@@ -39,9 +40,9 @@ WITH said_l AS ({said_l}), said_r AS ({said_r}),
        SELECT {pair} FROM probable_l a JOIN probable_r b USING (currency, basis, name)
        WHERE {crowded} AND name <> '' AND {near}
        UNION ALL (
-       SELECT {pair} FROM said_l a JOIN said_r b USING (currency, basis, first_six) WHERE {else}
+       SELECT {pair} FROM said_l a JOIN said_r b USING (currency, basis, first_six) WHERE {other}
        UNION
-       SELECT {pair} FROM said_l a JOIN said_r b USING (currency, basis, last_six) WHERE {else})),
+       SELECT {pair} FROM said_l a JOIN said_r b USING (currency, basis, last_six) WHERE {other})),
      far_l AS (SELECT l, r FROM near WHERE l IN (SELECT l FROM near GROUP BY l HAVING count(*) > $cap)
                QUALIFY row_number() OVER (PARTITION BY l ORDER BY abs(days), right_id) > $cap),
      far_r AS (SELECT l, r FROM near WHERE r IN (SELECT r FROM near GROUP BY r HAVING count(*) > $cap)
@@ -60,21 +61,16 @@ WITH said_l AS ({said_l}), said_r AS ({said_r}),
               FROM kept k JOIN said_l a ON a.leg = k.l JOIN said_r b ON b.leg = k.r GROUP BY k.l, k.r)
 SELECT k.l, k.r, left_id, right_id, k.days::INTEGER AS days, coalesce(t.reference, 0) AS reference,
        coalesce(t.value, '') AS value, coalesce(t.other, '') AS other,
-       5000
-       + CASE coalesce(t.reference, 0) WHEN 2 THEN 3000 WHEN 1 THEN 2000 WHEN -1 THEN -2500 ELSE 0 END
-       + CASE WHEN k.alike < 0 THEN 0 WHEN k.alike >= 950 THEN 1500 WHEN k.alike >= 880 THEN 1000
-              WHEN k.alike >= 750 THEN 0 ELSE -1500 END
-       + CASE WHEN (k.l IN (SELECT leg FROM said_l)) <> (k.r IN (SELECT leg FROM said_r)) THEN -1000 ELSE 0 END
-       + greatest(0, 1000 - 200 * abs(k.days)) AS score
+       {amount_bp}
+       + CASE coalesce(t.reference, 0) WHEN 2 THEN {reference_part_bp} WHEN 1 THEN {reference_two_edits_bp}
+              WHEN -1 THEN -{against_reference_bp} ELSE 0 END
+       + CASE WHEN k.alike < 0 THEN 0 WHEN k.alike >= 950 THEN {name_same_bp}
+              WHEN k.alike >= 880 THEN {name_alike_bp} WHEN k.alike >= 750 THEN 0 ELSE -{against_name_bp} END
+       + CASE WHEN (k.l IN (SELECT leg FROM said_l)) <> (k.r IN (SELECT leg FROM said_r))
+              THEN -{against_reference_missing_bp} ELSE 0 END
+       + greatest(0, {day_bp} - {against_day_bp} * abs(k.days)) AS score
 FROM kept k LEFT JOIN told t USING (l, r)
-""".format(
-    pair=_PAIR,
-    crowded=_CROWDED,
-    near=_NEAR,
-    # Not what the first two blocks have: a pair is there once.
-    **{f"said_{side}": _SAID.format(side=side) for side in SIDES},
-    **{"else": f"{_CROWDED} AND (a.name <> b.name OR a.name = '') AND {_NEAR}"},
-)
+"""
 
 #: Of level 4's edges: the best cost of each leg, and which legs have it twice.
 _TIES = """
@@ -111,8 +107,7 @@ def level_4(engine: Engine) -> None:
         engine.cap(f"amounts_shared_by_too_many_{side}", found)
     if not all(engine.both("SELECT count(*) FROM probable_{side}").values()):
         return
-    window = own.rule_window
-    con.execute(_EDGES, {"cap": own.candidates_max, "before": window.before, "after": window.after})
+    con.execute(_edges(engine), {"cap": own.candidates_max})
     drop_contradicted(engine, "edges")
     con.execute(
         "CREATE TABLE probable AS SELECT l, r, left_id, right_id, 11000 - score AS cost FROM edges"
@@ -136,6 +131,19 @@ def level_4(engine: Engine) -> None:
     # So few rows are one task, of one core: halves take two.
     engine.at_once((_decide(engine, 0), lookalikes), (_decide(engine, 1),))
     engine.drop_closed()
+
+
+def _edges(engine: Engine) -> str:
+    near = engine.within("a.leg", "b.leg", "(b.ordinal - a.ordinal)")
+    return _EDGES.format(
+        pair=_PAIR,
+        crowded=_CROWDED,
+        near=near,
+        # Not what the first two blocks have: a pair is there once.
+        other=f"{_CROWDED} AND (a.name <> b.name OR a.name = '') AND {near}",
+        **{f"said_{side}": _SAID.format(side=side) for side in SIDES},
+        **asdict(engine.own.weights),
+    )
 
 
 def _decide(engine: Engine, half: int) -> str:
@@ -164,7 +172,7 @@ def leftovers(engine: Engine) -> None:
     ):
         legs = "leg, NULL" if side == "l" else "NULL, leg"
         age = f"{engine.today} - ordinal"
-        late = f"{age} > {engine.own.waiting_days}" if wanted else "false"
+        late = f"{age} > {engine.waits(side)}" if wanted else "false"
         member = "batch <> '' AND kind <> 'payout'" if side == "l" else "false"
         source = f"FROM rest_{side} WHERE is_open_{side}(leg)"
         told.append(

@@ -98,7 +98,7 @@ SELECT l, r, left_id, right_id, currency, left_minor, right_minor, days, edits, 
                CASE WHEN left_minor = right_minor THEN false
                     ELSE coalesce(abs(left_minor - ({fee})::HUGEINT - right_minor) <= 1, false) END AS by_fee
         FROM ({pairs})
-        WHERE sign(left_minor) = sign(right_minor) AND days BETWEEN -$before AND $after)
+        WHERE sign(left_minor) = sign(right_minor) AND {within})
   WHERE diff = 0 OR by_fee OR abs(diff) <= greatest($tolerance, abs(left_minor::HUGEINT) * $tolerance_bp // 10000))
 """
 
@@ -159,10 +159,8 @@ def _pairs(engine: Engine) -> bool:
 def _ruled(engine: Engine, pairs: str) -> tuple[str, dict[str, int]]:
     own = engine.own
     return (
-        _RULED.format(fee=_fee_sql(engine), pairs=pairs),
+        _RULED.format(fee=_fee_sql(engine), pairs=pairs, within=engine.within("l", "r", "days")),
         {
-            "before": own.rule_window.before,
-            "after": own.rule_window.after,
             "tolerance": own.tolerance_minor,
             "tolerance_bp": own.tolerance_bp,
         },

@@ -47,7 +47,7 @@ LEFT JOIN (SELECT leg, min(value) AS name FROM payout_names GROUP BY leg) n USIN
 
 #: What each settlement is. Two payouts that claim one line: the name is nobody's.
 _JUDGED = """
-CREATE TABLE judged AS SELECT *, {today} - ordinal > {days} AS late, CASE
+CREATE TABLE judged AS SELECT *, {today} - ordinal > {waits} AS late, CASE
     WHEN line IN (SELECT line FROM settlements GROUP BY line HAVING count(*) > 1) THEN 'line_shared'
     WHEN line IS NOT NULL AND line_basis <> -basis THEN 'bank_differs'
     WHEN members = 0 THEN 'members_unknown'
@@ -83,7 +83,7 @@ def level_3(engine: Engine) -> None:
     con = engine.con
     for statement in (_PAYOUT_NAMES, _MEMBERS, _SETTLEMENTS):
         con.execute(statement)
-    con.execute(_JUDGED.format(today=engine.today, days=engine.own.waiting_days))
+    con.execute(_JUDGED.format(today=engine.today, waits=engine.waits("l")))
     con.execute(
         f"INSERT INTO {DECIDED} SELECT leg, line, id, line_id, currency, basis, line_basis,"
         " days, 3, 'settlement', 10000, '', 'payout', name, members::VARCHAR, NULL, NULL"
@@ -125,7 +125,7 @@ WITH told AS (SELECT DISTINCT a.currency, a.norm FROM (FROM told_l WHERE is_open
                FROM group_l a JOIN group_r b USING (currency, norm)
                WHERE a.total = b.total AND a.legs + b.legs > 2 AND least(a.legs, b.legs) = 1
                AND a.signs = 1 AND b.signs = 1
-               AND b.last - a.first <= $after AND b.first - a.last >= -$before),
+               AND {latest} AND {earliest}),
      crowded AS (SELECT number FROM (SELECT number, count(*) OVER (PARTITION BY leg) AS claims
                                  FROM (SELECT number, unnest(l) AS leg FROM found)) WHERE claims > 1
                  UNION ALL
@@ -139,10 +139,13 @@ def reference_sums(engine: Engine) -> None:
     """One leg on one side and a few on the other, under one reference, come to the same."""
     if not all(engine.both("SELECT count(*) FROM told_{side}").values()):
         return
-    window = engine.own.rule_window
+    first = ("a.l[1]", "b.r[1]")
     engine.con.execute(
-        _REFERENCE_SUMS,
-        {"most": engine.own.subset_max, "before": window.before, "after": window.after},
+        _REFERENCE_SUMS.format(
+            latest=engine.within(*first, "b.last - a.first"),
+            earliest=engine.within(*first, "b.first - a.last"),
+        ),
+        {"most": engine.own.subset_max},
     )
     engine.con.execute(
         "CREATE TABLE sum_pairs AS SELECT number, l, unnest(r) AS r"

@@ -118,7 +118,10 @@ def _match(
         return replace(base, members=legs, explanation=_sum_story(legs, value))
     if level == 4:
         return replace(
-            base, explanation=_probable_story(base, type_, value, other, days, rival, margin)
+            base,
+            explanation=_probable_story(
+                base, type_, value, other, days, rival, margin, engine.own.weights.amount_bp
+            ),
         )
     if level == 3:
         return replace(
@@ -236,6 +239,7 @@ def _probable_story(
     days: int,
     rival: str | None,
     margin: int | None,
+    amount_bp: int,
 ) -> Explanation:
     left, right = match.members
     amount = Money(left.basis_minor or 0, left.currency)
@@ -247,7 +251,7 @@ def _probable_story(
     return Explanation(
         sentence=f"The same amount, {amount}, {distance(days)}; {shared}; {names}.{how}",
         signals=(
-            Signal("amount", "exact", 5_000),
+            Signal("amount", "exact", amount_bp),
             Signal("reference", type_ or "none"),
             Signal("business_days", str(days)),
         ),

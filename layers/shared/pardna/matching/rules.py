@@ -62,15 +62,55 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Rail:
+    """The windows of one rail (``card``, ``ach``, ``wire``): for pairs of which a leg says so by a
+    reference of type ``rail``; the first that fits counts."""
+
+    rail: str
+    before: int
+    after: int
+    waiting_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What level 4 adds up to a confidence, in basis points; what is ``against`` is taken off.
+
+    `amount_bp` is where every candidate starts: its amount agrees. A reference is a part of the other's,
+    two edits away, another, or missing on one side; names are the same, alike, or others. `day_bp` is for the
+    same day, less `against_day_bp` for each business day between.
+    """
+
+    amount_bp: int = 5_000
+    reference_part_bp: int = 3_000
+    reference_two_edits_bp: int = 2_000
+    against_reference_bp: int = 2_500
+    against_reference_missing_bp: int = 1_000
+    name_same_bp: int = 1_500
+    name_alike_bp: int = 1_000
+    against_name_bp: int = 1_500
+    day_bp: int = 1_000
+    against_day_bp: int = 200
+
+    @property
+    def best_bp(self) -> int:
+        """What everything that speaks for a pair comes to."""
+        reference = max(self.reference_part_bp, self.reference_two_edits_bp)
+        name = max(self.name_same_bp, self.name_alike_bp)
+        return self.amount_bp + reference + name + self.day_bp
+
+
+@dataclass(frozen=True, slots=True)
 class PairRules:
     """The rules of one pair.
 
     `identity_types`: strong reference types that are an identity, best first (empty: the pair's own).
     `tolerance_minor` and `tolerance_bp`: a difference up to the larger is accepted at level 2, if
-    a reference agrees. `waiting_days`: how long a leg may stand alone before it is missing.
+    a reference agrees. `waiting_days`: how long a leg may stand alone before it is missing. `rails`
+    replace `rule_window` and `waiting_days` for legs that say their rail.
     `right_breaks`: whether right legs that nothing explains are reported by this pair.
     `soft_types`: reference types that level 2 compares after normalisation.
-    Level 4 proposes from `propose_bp`, and decides alone only from `automatic_bp` with a margin of
+    Level 4 weighs by `weights`, proposes from `propose_bp`, and decides alone only from `automatic_bp` with a margin of
     `margin_bp` and some shared reference. `component_max`: above it, assignment is by mutual best.
     `candidates_max`: candidates of one leg that are looked at; a cap that is hit is reported.
     """
@@ -79,12 +119,14 @@ class PairRules:
     identity_types: tuple[str, ...] = ()
     identity_window: Window = Window(45, 45)
     rule_window: Window = Window(5, 5)
+    rails: tuple[Rail, ...] = ()
     waiting_days: int = 3
     tolerance_minor: int = 0
     tolerance_bp: int = 0
     soft_types: tuple[str, ...] = ("payment_reference", "order", "customer", "text")
     fees: tuple[FeeSchedule, ...] = ()
     right_breaks: bool = True
+    weights: Weights = Weights()
     propose_bp: int = 7_000
     automatic_bp: int = 9_500
     margin_bp: int = 500

@@ -5,19 +5,30 @@ Unknown words are refused, so that a misspelt tolerance is not silently the defa
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
 
 from pardna.matching.model import Pair
-from pardna.matching.rules import FeeSchedule, FeeTier, PairRules, Rules, Window
+from pardna.matching.rules import FeeSchedule, FeeTier, PairRules, Rail, Rules, Weights, Window
+from pardna.matching.tenant_rules import check, document
 from pardna.runtime.errors import InvalidInput
 
 
 class _Words(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _as(of: Any) -> Callable[[Any], Any]:
+    """Reads one of the engine's own values, with the bounds that tenants have."""
+
+    def read(value: Any) -> Any:
+        return of(**document(of).model_validate(value).model_dump())
+
+    return read
 
 
 class ReferenceColumn(_Words):
@@ -87,6 +98,8 @@ class RulesDocument(_Words):
     soft_types: tuple[str, ...] = ("reference",)
     identity_window: WindowWords = WindowWords(before=45, after=45)
     rule_window: WindowWords = WindowWords(before=5, after=5)
+    rails: tuple[Annotated[Rail, PlainValidator(_as(Rail))], ...] = ()
+    weights: Annotated[Weights, PlainValidator(_as(Weights))] = Weights()
     waiting_days: int = Field(3, ge=0)
     tolerance_minor: int = Field(0, ge=0)
     tolerance_bp: int = Field(0, ge=0, le=10_000)
@@ -105,6 +118,8 @@ class RulesDocument(_Words):
             identity_types=self.identity_types,
             identity_window=Window(self.identity_window.before, self.identity_window.after),
             rule_window=Window(self.rule_window.before, self.rule_window.after),
+            rails=self.rails,
+            weights=self.weights,
             waiting_days=self.waiting_days,
             tolerance_minor=self.tolerance_minor,
             tolerance_bp=self.tolerance_bp,
@@ -125,7 +140,9 @@ class RulesDocument(_Words):
             subset_max=self.subset_max,
             subset_steps=self.subset_steps,
         )
-        return Rules(version=self.version, pairs=(own,), closed_days=self.closed_days)
+        rules = Rules(version=self.version, pairs=(own,), closed_days=self.closed_days)
+        check(rules)
+        return rules
 
 
 def read_rules(path: Path) -> RulesDocument:

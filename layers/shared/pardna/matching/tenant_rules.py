@@ -27,6 +27,8 @@ from pardna.runtime.errors import InvalidInput, TooLarge
 LIST_MAX, TEXT_MAX = 500, 100
 #: Characters of all rules; a version is one item, which holds 400 KB.
 SIZE_MAX = 200_000
+#: Basis points that weights may add up to; what is above 9,990 is shown as that.
+BEST_MAX = 11_000
 _DAYS = {"before", "after", "waiting_days", "age_days", "sla_days"}
 #: What bounds the engine's work, and so what a tenant may ask of it.
 _EFFORT = {
@@ -99,7 +101,7 @@ def read(text: bytes | str, version: int) -> Rules:
         for pair, one in pairs.items()
     )
     rules = replace(made, pairs=merged)
-    _check(rules)
+    check(rules)
     if len(json.dumps(to_plain(rules))) > SIZE_MAX:
         raise TooLarge("rules.too_large", f"rules have at most {SIZE_MAX} characters of JSON")
     return rules
@@ -114,7 +116,7 @@ def _parsed(text: bytes | str, version: int) -> Rules:
         )
         raise InvalidInput("rules.invalid", wrong) from None
     made: Rules = _built(Rules, words.model_dump() | {"version": version})
-    _check(made)
+    check(made)
     return made
 
 
@@ -128,8 +130,8 @@ def _built(of: Any, plain: Any) -> Any:
     return plain
 
 
-def _check(rules: Rules) -> None:
-    """What no single field can say."""
+def check(rules: Rules) -> None:
+    """What no single field can say. Raises InvalidInput ``rules.invalid``."""
     wrong = []
     named = [one.pair for one in rules.pairs]
     if len(set(named)) != len(named):
@@ -137,6 +139,10 @@ def _check(rules: Rules) -> None:
     for number, one in enumerate(rules.pairs):
         if one.propose_bp > one.automatic_bp:
             wrong.append(f"pairs.{number}.automatic_bp: not below propose_bp")
+        if len({rail.rail for rail in one.rails}) != len(one.rails):
+            wrong.append(f"pairs.{number}.rails: each rail is named once")
+        if one.weights.best_bp > BEST_MAX:
+            wrong.append(f"pairs.{number}.weights: what speaks for a pair is {BEST_MAX} at most")
     severities = rules.severities
     if not severities:
         wrong.append("severities: at least one")
