@@ -24,7 +24,9 @@ def _parts(found: Mapping[str, Any]) -> Iterator[str]:
         yield from _heading(found, "read", "Readers beside bare parsers")
         yield from _readers(found["read"])
     if "large" in found:
-        yield from _heading(found, "large", "Files of a gibibyte (of MT940, whose rows are short, an eighth)")
+        yield from _heading(
+            found, "large", "Files of a gibibyte (of MT940, whose rows are short, an eighth)"
+        )
         yield from _readers(found["large"])
     if "record" in found:
         one = found["record"]
