@@ -9,11 +9,12 @@ from datetime import datetime
 
 from pardna.ingestion.event_ids import event_id
 from pardna.ingestion.model import Captured, Receipt, SourceProfile
-from pardna.ingestion.ports import RawStore, RenewableSecrets, Sources
+from pardna.ingestion.ports import RawStore, Sources
 from pardna.ingestion.signatures import SCHEMES, WITHOUT_SECRET, Verify, Webhook
 from pardna.runtime.clock import Clock
 from pardna.runtime.errors import InvalidInput, NotFound
 from pardna.runtime.observability import count, logger
+from pardna.runtime.secrets import RenewableSecrets
 
 #: What is kept of the headers; signatures, tokens and cookies are not.
 _KEPT_HEADERS = ("content-type", "user-agent", "x-request-id")

@@ -8,8 +8,9 @@ lock an account.
 from __future__ import annotations
 
 from pardna.ingestion.model import SourceProfile
-from pardna.ingestion.ports import RenewableSecrets
 from pardna.runtime.errors import InvalidInput
+from pardna.runtime.secrets import RenewableSecrets
+from pardna.runtime.secrets import replaced as renewed
 
 #: The parts of a secret that a channel signs in with; of several the first that is there.
 PARTS = {"poll": ("api_key",), "sftp": ("private_key", "password"), "email": ("password",)}
@@ -25,10 +26,7 @@ def replaced(
     secrets: RenewableSecrets, secret_id: str, channel: str, refused: tuple[str, ...]
 ) -> tuple[str, ...] | None:
     """The credential that took the place of one that was refused; None when it is still that one."""
-    if not secrets.renew(secret_id):
-        return None
-    found = credential_of(secrets, secret_id, channel)
-    return found if found != refused else None
+    return renewed(secrets, secret_id, lambda: credential_of(secrets, secret_id, channel), refused)
 
 
 def secret_id_of(profile: SourceProfile, channel: str) -> str:

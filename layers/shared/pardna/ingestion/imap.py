@@ -16,9 +16,9 @@ from pardna.ingestion.credentials import credential_of, replaced
 from pardna.ingestion.mail import MAIL_BYTES_MAX
 from pardna.ingestion.mail_ports import Mailbox
 from pardna.ingestion.model import MailPlace, SourceProfile
-from pardna.ingestion.ports import RenewableSecrets
 from pardna.runtime.errors import InvalidInput, NotFound, SignInRefused, Unavailable, UntrustedHost
 from pardna.runtime.public_hosts import Dial, dial_public
+from pardna.runtime.secrets import RenewableSecrets
 
 #: Seconds to wait for each answer.
 READ_SECONDS = 30.0

@@ -116,14 +116,6 @@ class Sources(Protocol):
         ...
 
 
-class SecretParts(Protocol):
-    """Parts of secrets; see `pardna.runtime.secrets`."""
-
-    def part(self, secret_id: str, name: str) -> str:
-        """The part, or empty. Raises NotFound, Unavailable."""
-        ...
-
-
 class SecretVault(Protocol):
     """Where secrets are written."""
 
@@ -145,14 +137,6 @@ class Schedules(Protocol):
 
     def remove(self, schedule: Schedule) -> None:
         """Remove a schedule by its name; one that is not there is removed. Raises Unavailable."""
-        ...
-
-
-class RenewableSecrets(SecretParts, Protocol):
-    """Parts of secrets that may be rotated while they are remembered."""
-
-    def renew(self, secret_id: str) -> bool:
-        """Forget what is remembered unless it is fresh; whether it was forgotten."""
         ...
 
 

@@ -5,24 +5,24 @@ from __future__ import annotations
 import math
 import stat
 from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 
 import paramiko
 
 from pardna.ingestion.credentials import credential_of, replaced
 from pardna.ingestion.model import SftpPlace, SourceProfile
-from pardna.ingestion.ports import RemoteFile, RemoteFolder, RenewableSecrets
+from pardna.ingestion.ports import RemoteFile, RemoteFolder
 from pardna.runtime import sftp
 from pardna.runtime.errors import (
     Conflict,
     InvalidInput,
     NotFound,
     NotPermitted,
-    SignInRefused,
     Unavailable,
 )
 from pardna.runtime.public_hosts import Dial, dial_public
+from pardna.runtime.secrets import RenewableSecrets
 
 #: What is asked for ahead, and so at most held in memory: fills a line of 80 MB/s at 50 ms.
 _WINDOW = 4 * 1024 * 1024
@@ -50,14 +50,11 @@ class SftpFolders:
         limit = 0.0 if math.isinf(seconds) else max(seconds, 0.1)
         timeouts = replace(self._timeouts, session_seconds=limit)
         credential = credential_of(self._secrets, place.secret_id, "sftp")
-        with ExitStack() as session:
-            try:
-                client = session.enter_context(self._session(place, credential, timeouts))
-            except SignInRefused:
-                other = replaced(self._secrets, place.secret_id, "sftp", credential)
-                if other is None:
-                    raise
-                client = session.enter_context(self._session(place, other, timeouts))
+        with sftp.renewing(
+            lambda one: self._session(place, one, timeouts),
+            credential,
+            lambda: replaced(self._secrets, place.secret_id, "sftp", credential),
+        ) as client:
             yield _Folder(client, place.out_dir)
 
     def _session(

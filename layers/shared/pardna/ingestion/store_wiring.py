@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from pardna.ingestion.ports import RawStore, RenewableSecrets, Sources
+from pardna.ingestion.ports import RawStore, Sources
 from pardna.runtime.clients import client
+from pardna.runtime.secrets import RenewableSecrets
 from pardna.runtime.settings import settings
 
 if TYPE_CHECKING:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import Protocol
+from contextlib import AbstractContextManager, contextmanager
 
 import paramiko
 
 from pardna.payments.model import PayingBank, SftpAddress
 from pardna.payments.ports import Dropbox
 from pardna.runtime import sftp
-from pardna.runtime.errors import Conflict, SignInRefused
+from pardna.runtime.errors import Conflict
 from pardna.runtime.public_hosts import Dial, dial_public
+from pardna.runtime.secrets import RenewableSecrets, replaced
 
 PART = ".part"
 
@@ -60,18 +60,6 @@ class SftpDropbox:
         return int(size or 0)
 
 
-class RenewableSecrets(Protocol):
-    """See `pardna.runtime.secrets.Secrets`."""
-
-    def part(self, secret_id: str, name: str) -> str:
-        """A part of a secret, or the empty text. Raises NotFound, Unavailable."""
-        ...
-
-    def renew(self, secret_id: str) -> bool:
-        """Forget a secret that was read a while ago; whether it was."""
-        ...
-
-
 class SftpDropboxes:
     """`Dropboxes` over SFTP. A key or password that was replaced meanwhile is taken up at once."""
 
@@ -83,18 +71,14 @@ class SftpDropboxes:
     def open(self, tenant_id: str, bank: PayingBank) -> Iterator[Dropbox]:  # noqa: ARG002  (a bank's address is whole)
         """See `Dropboxes`."""
         at = bank.sftp
-        with ExitStack() as session:
-            used = self._credential(at.secret_id)
-            try:
-                files = session.enter_context(self._session(at, used))
-            except SignInRefused:
-                # A wrong one that is tried twice may lock the account: only if it is another now.
-                if not self._secrets.renew(at.secret_id):
-                    raise
-                other = self._credential(at.secret_id)
-                if other == used:
-                    raise
-                files = session.enter_context(self._session(at, other))
+        used = self._credential(at.secret_id)
+        with sftp.renewing(
+            lambda one: self._session(at, one),
+            used,
+            lambda: replaced(
+                self._secrets, at.secret_id, lambda: self._credential(at.secret_id), used
+            ),
+        ) as files:
             yield SftpDropbox(files, at.in_dir, at.done_dir)
 
     def _credential(self, secret_id: str) -> tuple[str, str]:

@@ -9,14 +9,41 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from pardna.runtime.errors import NotFound, Unavailable
+
+Credential = TypeVar("Credential")
 
 #: A rotated secret is used after this long at the latest.
 CACHE_SECONDS = 300.0
 #: What was read this recently is not read again, however many wrong signatures come in.
 FRESH_SECONDS = 15.0
+
+
+class RenewableSecrets(Protocol):
+    """Parts of secrets that may be rotated while they are remembered (`Secrets`)."""
+
+    def part(self, secret_id: str, name: str) -> str:
+        """A part of a secret, or the empty text. Raises NotFound, Unavailable."""
+        ...
+
+    def renew(self, secret_id: str) -> bool:
+        """Forget what is remembered unless it is fresh; whether it was forgotten."""
+        ...
+
+
+def replaced(
+    secrets: RenewableSecrets, secret_id: str, read: Callable[[], Credential], refused: Credential
+) -> Credential | None:
+    """The credential that took the place of one that was refused; None when it is still that one.
+
+    A wrong one that is tried twice may lock an account: only another one is worth a try.
+    """
+    if not secrets.renew(secret_id):
+        return None
+    found = read()
+    return found if found != refused else None
 
 
 class Secrets:

@@ -13,8 +13,9 @@ import io
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import paramiko
 from paramiko.message import Message
@@ -31,6 +32,8 @@ from paramiko.sftp import (
 
 from pardna.runtime.errors import InvalidInput, SignInRefused, Unavailable, UntrustedHost
 from pardna.runtime.public_hosts import Dial, dial_public
+
+Credential = TypeVar("Credential")
 
 _KEY_TYPES: tuple[type[paramiko.PKey], ...] = (
     paramiko.Ed25519Key,
@@ -126,6 +129,25 @@ def connect(
     finally:
         ending.cancel()
         transport.close()
+
+
+@contextmanager
+def renewing(
+    connect: Callable[[Credential], AbstractContextManager[paramiko.SFTPClient]],
+    credential: Credential,
+    replaced: Callable[[], Credential | None],
+) -> Iterator[paramiko.SFTPClient]:
+    """A session that `connect` makes with a credential or, when that is refused, once more with what
+    took its place. Raises SignInRefused when nothing did, and what `connect` raises."""
+    with ExitStack() as session:
+        try:
+            client = session.enter_context(connect(credential))
+        except SignInRefused:
+            other = replaced()
+            if other is None:
+                raise
+            client = session.enter_context(connect(other))
+        yield client
 
 
 def entries(client: paramiko.SFTPClient, path: str) -> Iterator[paramiko.SFTPAttributes]:
