@@ -9,7 +9,8 @@ from threading import Lock
 
 from pardna.runtime.errors import InvalidInput, Unavailable
 from pardna.runtime.events import Envelope
-from pardna.transactions.model import Transaction, merge
+from pardna.transactions.merging import merge
+from pardna.transactions.model import Transaction
 from pardna.transactions.ports import (
     Batch,
     Delivery,

@@ -20,7 +20,8 @@ from pardna.ingestion.poll import PollProvider
 from pardna.ingestion.retry import Retry
 from pardna.ingestion.stripe_api import StripePoller
 from pardna.runtime.errors import NotAuthenticated, NotFound, Unavailable
-from pardna.transactions.model import Kind, Reference, Strength, Transaction, merge
+from pardna.transactions.merging import merge
+from pardna.transactions.model import Kind, Reference, Strength, Transaction
 from tests.fakes.ingestion import MemoryRawStore, MemorySources
 from tests.support.ingestion import NOON, TENANT, a_stripe_source
 

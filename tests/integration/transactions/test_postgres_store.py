@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from pardna.outbox.postgres import PostgresUnsentEvents
 from pardna.runtime.errors import InvalidInput
-from pardna.transactions.model import Transaction, merge
+from pardna.transactions.merging import merge
+from pardna.transactions.model import Transaction
 from pardna.transactions.ports import Delivery, DeliveryStatus, Outcome
 from pardna.transactions.postgres import PostgresTransactionStore, record_in
 from pardna.transactions.recorded import TransactionRecorded

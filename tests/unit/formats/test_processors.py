@@ -26,7 +26,8 @@ from pardna.formats import (
 )
 from pardna.formats.model import Origin, Parsed
 from pardna.runtime.errors import UnreadableFile
-from pardna.transactions.model import Kind, Transaction, merge
+from pardna.transactions.merging import merge
+from pardna.transactions.model import Kind, Transaction
 
 ORIGIN = Origin("kgn-one", "psp", "a" * 64, "m1")
 

@@ -13,7 +13,8 @@ from local.psp import balance, objects, report, settle
 from local.psp.records import Records
 from pardna.formats import registry, stripe_balance, stripe_event, stripe_payout_report
 from pardna.runtime.errors import PardnaError, UnreadableFile
-from pardna.transactions.model import Kind, Reference, Strength, Transaction, merge
+from pardna.transactions.merging import merge
+from pardna.transactions.model import Kind, Reference, Strength, Transaction
 from tests.support.formats import STRIPE
 from tests.unit.local.simulated import a_charge, a_refund, records
 

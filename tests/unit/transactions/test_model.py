@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pardna.runtime.errors import InvalidInput
+from pardna.transactions.merging import merge
 from pardna.transactions.model import (
     Counterparty,
     Kind,
@@ -25,7 +26,6 @@ from pardna.transactions.model import (
     Transaction,
     canonical,
     from_dict,
-    merge,
     to_dict,
     transaction_id,
 )

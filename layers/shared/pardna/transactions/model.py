@@ -7,14 +7,14 @@ never the channel that brought the bytes; `external_id` is the provider's money 
 
 Version rule. The same content again changes nothing. Different content (a report brings the fee
 that a webhook lacked) is the next version; what a later, poorer report does not know is kept
-(`merge`), so that the order in which channels deliver does not matter.
+(`merging.merge`), so that the order in which channels deliver does not matter.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -202,60 +202,6 @@ def transaction_id(tenant_id: str, source: str, external_id: str) -> str:
 
 #: The digit that says how a UUID is laid out: its two high bits are always 10.
 _VARIANT = {digit: "89ab"[int(digit, 16) & 0b11] for digit in "0123456789abcdef"}
-
-
-def merge(old: Transaction, new: Transaction) -> Transaction:
-    """What is known after both records have been heard, whichever came first.
-
-    Field by field the choice is a maximum over a total order, hence commutative, associative and
-    idempotent: three routes in six orders end in one content. The four amounts are one fact and
-    travel together (the record that knows more of them wins); texts prefer the longer; instants
-    the earliest; references are united. Provenance is `new`'s.
-
-    Raises InvalidInput ``transaction.contradiction`` when the records cannot be one movement: a
-    provider does not turn one money object into another kind, side or currency.
-    """
-    for field in ("tenant_id", "source", "external_id", "side", "kind", "currency"):
-        if getattr(old, field) != getattr(new, field):
-            raise InvalidInput(
-                "transaction.contradiction",
-                f"{field} of {new.source}/{new.external_id} was {getattr(old, field)}",
-            )
-    amounts = max(_amounts(old), _amounts(new), key=_amounts_order)
-    dates = [d for d in (old.value_date, new.value_date) if d is not None]
-    return replace(
-        new,
-        amount_minor=amounts[0] or 0,
-        gross_minor=amounts[1],
-        fee_minor=amounts[2],
-        net_minor=amounts[3],
-        occurred_at=min(old.occurred_at, new.occurred_at),
-        value_date=max(dates) if dates else None,
-        account=_fuller(old.account, new.account),
-        counterparty=Counterparty(
-            _fuller(old.counterparty.name, new.counterparty.name),
-            _fuller(old.counterparty.account, new.counterparty.account),
-        ),
-        description=_fuller(old.description, new.description),
-        references=tuple(sorted({*old.references, *new.references})[:REFERENCES_MAX]),
-        batch_id=_fuller(old.batch_id, new.batch_id),
-    )
-
-
-_Amounts = tuple[int | None, int | None, int | None, int | None]
-
-
-def _amounts(t: Transaction) -> _Amounts:
-    return t.amount_minor, t.gross_minor, t.fee_minor, t.net_minor
-
-
-def _amounts_order(amounts: _Amounts) -> tuple[int, tuple[int, ...]]:
-    known = sum(a is not None for a in amounts)
-    return known, tuple(-(2**63) if a is None else a for a in amounts)
-
-
-def _fuller(first: str, second: str) -> str:
-    return max(first, second, key=lambda text: (len(text), text))
 
 
 def _problems(t: Transaction) -> list[str]:

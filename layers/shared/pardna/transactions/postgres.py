@@ -21,7 +21,8 @@ from pardna.database.session import Database
 from pardna.outbox.postgres import append
 from pardna.runtime.clock import Clock, iso, utc_now
 from pardna.runtime.errors import InvalidInput
-from pardna.transactions.model import Transaction, from_dict, merge, to_dict
+from pardna.transactions.merging import merge
+from pardna.transactions.model import Transaction, from_dict, to_dict
 from pardna.transactions.ports import (
     Batch,
     Delivery,

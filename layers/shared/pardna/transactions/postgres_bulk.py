@@ -24,7 +24,8 @@ from pardna.runtime.errors import InvalidInput, NotFound
 from pardna.runtime.events import DELIVERY_RECORDED, DELIVERY_STAGED, Envelope
 from pardna.transactions.bulk import PartCounts, PartRecorded, StagedDelivery, said_of
 from pardna.transactions.lake import PartMessage, StagedRow
-from pardna.transactions.model import Transaction, canonical, from_dict, merge, to_dict
+from pardna.transactions.merging import contradiction, merge
+from pardna.transactions.model import Transaction, canonical, from_dict, to_dict
 from pardna.transactions.ports import (
     Delivery,
     DeliveryStatus,
@@ -272,8 +273,7 @@ def _that_stand(
         if said != stands:
             at = next(n for n in range(3) if said[n] != stands[n])
             name = ("side", "kind", "currency")[at]
-            words = f"{name} of {t.source}/{t.external_id} was {stands[at]}"
-            error = InvalidInput("transaction.contradiction", words)
+            error = contradiction(name, stands[at], t)
             refused.append(_rejected(t, error, staged.delivery.source_id))
         else:
             kept.append(row)
