@@ -35,18 +35,14 @@ U = TypeVar("U")
 
 def item_text(key: Key, values: Mapping[str, str | int | None], text: str = "") -> str:
     """An item as DynamoDB's JSON: its key, `values`, and `text`, which is rendered already."""
-    said = attributes_text(values)
-    if said and text:
-        said += ","
-    return f'{{"pk":{{"S":{_quoted(key[0])}}},"sk":{{"S":{_quoted(key[1])}}},{said}{text}}}'
+    parts = (_key_text(key), attributes_text(values), text)
+    return "{" + ",".join(part for part in parts if part) + "}"
 
 
 def attributes_text(values: Mapping[str, str | int | None]) -> str:
     """Attributes as DynamoDB's JSON, without braces; one that is None is absent."""
     return ",".join([
-        f'"{name}":{{"S":{_quoted(value)}}}' if value.__class__ is str
-        else f'"{name}":{{"S":{_quoted(value)}}}' if isinstance(value, str)
-        else f'"{name}":{{"N":"{value:d}"}}'
+        f'"{name}":{{"S":{_quoted(value)}}}' if isinstance(value, str) else f'"{name}":{{"N":"{value:d}"}}'
         for name, value in values.items()
         if value is not None
     ])  # fmt: skip

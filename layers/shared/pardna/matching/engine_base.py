@@ -14,7 +14,7 @@ Where an order must decide, it is that of ids: the input's order changes nothing
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from datetime import date
@@ -24,7 +24,7 @@ import duckdb
 
 from pardna.matching.assignment import Edge, assign
 from pardna.matching.model import IDENTITIES, Pair
-from pardna.matching.rules import BusinessDays, PairRules, Rules
+from pardna.matching.rules import BusinessDays, PairRules, Rail, Rules, Window
 from pardna.runtime.errors import InvalidInput
 
 _CHUNK = 50_000
@@ -208,23 +208,25 @@ class Engine:
 
     def within(self, left: str, right: str, days: str) -> str:
         """Whether `days` are within the window of a pair of legs, as an expression."""
-        window = self.own.rule_window
-        usual = f"{days} BETWEEN {-window.before} AND {window.after}"
-        cases = " ".join(
-            f"WHEN {_says(number, 'l', left)} OR {_says(number, 'r', right)}"
-            f" THEN {days} BETWEEN {-rail.before} AND {rail.after}"
-            for number, rail in enumerate(self.own.rails)
-        )
-        return f"(CASE {cases} ELSE {usual} END)" if cases else f"({usual})"
+
+        def fits(window: Window | Rail) -> str:
+            return f"{days} BETWEEN {-window.before} AND {window.after}"
+
+        return self._by_rail({"l": left, "r": right}, fits, fits(self.own.rule_window))
 
     def waits(self, side: str, leg: str = "leg") -> str:
         """The business days that a leg may stand alone, as an expression."""
-        usual = self.own.waiting_days
+        return self._by_rail(
+            {side: leg}, lambda rail: str(rail.waiting_days), str(self.own.waiting_days)
+        )
+
+    def _by_rail(self, legs: Mapping[str, str], of: Callable[[Rail], str], otherwise: str) -> str:
+        """What holds `of` the first rail that one of the legs says, as an expression."""
         cases = " ".join(
-            f"WHEN {_says(number, side, leg)} THEN {rail.waiting_days}"
+            f"WHEN {' OR '.join(_says(number, *leg) for leg in legs.items())} THEN {of(rail)}"
             for number, rail in enumerate(self.own.rails)
         )
-        return f"(CASE {cases} ELSE {usual} END)" if cases else str(usual)
+        return f"(CASE {cases} ELSE {otherwise} END)" if cases else f"({otherwise})"
 
     def keep_rest(self) -> None:
         """After level 1: the legs that are still open, and their references."""

@@ -26,6 +26,7 @@ from pathlib import Path
 
 import duckdb
 
+from pardna.matching.engine_base import NORMALISED
 from pardna.matching.engine_rules import READ_ALIKE
 from pardna.matching.legs_file import COLUMNS
 from pardna.matching.model import IDENTITIES, Pair
@@ -35,8 +36,6 @@ from pardna.matching.rules import PairRules
 HUB_LEGS = 1_000
 #: A currency and a normalised reference.
 Hub = tuple[str, str]
-#: As the levels normalise references: without case and punctuation.
-NORMALISED = "regexp_replace(upper({0}), '[^A-Z0-9]', '', 'g')"
 
 
 class Phase(StrEnum):

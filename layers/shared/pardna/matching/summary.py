@@ -44,22 +44,27 @@ class RunSummary:
             "finished_at": header.get("finished_at") or iso(self._clock()),
         }
         self._runs.change(tenant_id, identifier, lambda _: values)
+        matched, breaks = counts["committed"], sum(header.get("breaks", {}).values())
         return {
             "outcome": outcome,
             "run_id": identifier,
-            "matched_count": counts["committed"],
-            "breaks_count": sum(header.get("breaks", {}).values()),
+            "matched_count": matched,
+            "breaks_count": breaks,
             "waiting_count": counts["waiting"],
-            "notice": _notice(tenant_id, identifier, header, outcome, counts["committed"]),
+            "notice": _notice(tenant_id, identifier, header, outcome, matched, breaks),
         }
 
 
 def _notice(
-    tenant_id: str, identifier: str, header: Mapping[str, Any], outcome: str, matched: int
+    tenant_id: str,
+    identifier: str,
+    header: Mapping[str, Any],
+    outcome: str,
+    matched: int,
+    breaks: int,
 ) -> str:
     """What people are told of a run that needs them, or would be: ids, counts, the gate's reasons."""
     reasons = header.get("gate", {}).get("reasons", ())
-    breaks = sum(header.get("breaks", {}).values())
     lines = [
         f"Reconciliation {identifier} of {tenant_id}, up to {header['reference_date']}, is {outcome}.",
         *(f"- {reason}" for reason in reasons),
